@@ -1,0 +1,66 @@
+//! What a hub front end needs from a node: the one border between this crate and the node that implements it.
+
+use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind};
+
+/// The bytes of a file as they are verified.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// One revision of one repository, resolved, and accepted by the node's trust policy.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The repository.
+    pub repo: RepoId,
+    /// Its files and the proof of its revision.
+    pub manifest: Arc<Manifest>,
+    /// Why the node believes it, one reason each, in words.
+    pub reasons: Vec<String>,
+}
+
+/// A branch or tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its full name, such as `refs/heads/main`.
+    pub name: String,
+    /// The commit it points to.
+    pub revision: GitOid,
+}
+
+/// Why a node cannot answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// Nobody offers such a repository, or its name is not valid.
+    #[error("repository `{id}` not found: {reason}")]
+    RepoNotFound { id: String, reason: String },
+    /// The repository is known, this revision of it is not.
+    #[error("revision `{revision}` not found")]
+    RevisionNotFound { revision: String },
+    /// Somebody offers it, but nobody this node's policy believes.
+    #[error("`{id}` was found but is not trusted: {reason}")]
+    Untrusted { id: String, reason: String },
+    /// It exists, but no peer that has it can be reached now.
+    #[error("not available now: {reason}")]
+    Unavailable { reason: String, retry_after: Duration },
+    /// Our own fault; the chain is in the log under this id.
+    #[error("internal error {id}")]
+    Internal { id: String },
+}
+
+/// A node, as its HTTP face sees it.
+#[async_trait]
+pub trait Hub: fmt::Debug + Send + Sync + 'static {
+    /// Resolves what a client typed, `namespace/name` or `name`, at a branch, tag or (short) commit id.
+    async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError>;
+
+    /// Returns the branches and tags of a repository.
+    async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError>;
+
+    /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
+    /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.
+    async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError>;
+}

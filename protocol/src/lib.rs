@@ -1,0 +1,37 @@
+//! The vocabulary of huddle: ids, manifests, heads, signatures and the bytes they travel in.
+//!
+//! Pure: no I/O, no clock, no tokio. Everything here can be fed with bytes from a stranger; an invalid value cannot
+//! be built. `SPEC.md` beside this crate is normative and says the same for other implementations.
+
+mod card;
+mod cbor;
+mod git;
+mod hash;
+mod head;
+mod key;
+mod manifest;
+mod message;
+mod node_record;
+mod path;
+mod record;
+mod repo;
+mod revision;
+mod signed;
+
+pub use card::{Card, CardError};
+pub use cbor::{CborError, check_canonical};
+pub use git::{
+    BlobHasher, Commit, GitError, LFS_THRESHOLD, Mode, Person, blob_oid, commit_oid, lfs_pointer, lfs_pointer_oid,
+    tree_oid,
+};
+pub use hash::{BlobHash, GitOid, ParseHashError, Sha256};
+pub use head::{Head, HeadError, HeadPointer, Precedence, Target};
+pub use key::{NodeId, ParseKeyError, PublicKey, PublisherId};
+pub use manifest::{FileEntry, Manifest, ManifestError, ManifestParts};
+pub use message::{Holding, MessageError, Request, Response, limits};
+pub use node_record::{NodeRecord, NodeRecordError};
+pub use path::{FilePath, PathError, symlink_stays_inside};
+pub use record::{DhtKey, MAX_RECORD_BYTES, Record, RecordError};
+pub use repo::{Authority, Hub, ParseRepoError, RepoId, RepoKind, RepoName};
+pub use revision::{ParseRefError, RefName, Revision};
+pub use signed::{Document, Purpose, SecretKey, Signed, SignedError};
