@@ -25,6 +25,8 @@ def check(function):
 
 
 def same(actual, expected, what):
+    if isinstance(expected, dict):  # of many files, only those that differ
+        actual, expected = dict(actual.items() - expected.items()), dict(expected.items() - actual.items())
     assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
