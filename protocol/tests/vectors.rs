@@ -3,6 +3,7 @@
 //! A difference means that the wire format changed: other nodes would no longer understand this one. Only after a
 //! decision to change it, `HUDDLE_WRITE_VECTORS=1 cargo test -p huddle-protocol --test vectors` writes them anew, and
 //! the difference goes into the same commit as the code and `SPEC.md`.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may panic as a test may")]
 
 #[path = "support/samples.rs"]
 mod samples;

@@ -1,4 +1,5 @@
 //! One document of each kind with everything in it, from fixed seeds: what the vectors freeze and the corpus starts from.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may panic as a test may")]
 
 use std::collections::BTreeMap;
 
