@@ -191,17 +191,12 @@ fn revisions_are_frozen() {
 fn frozen(name: &str, vectors: Map<String, Value>) -> Map<String, Value> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name).with_extension("json");
     let vectors = Value::Object(vectors);
-    if is_writing() {
+    if samples::is_writing() {
         fs::write(&path, serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
     }
     let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(vectors, file, "the format changed: see the head of this file");
     file.as_object().unwrap().clone()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a developer's decision for one run of this test, not configuration")]
-fn is_writing() -> bool {
-    std::env::var("HUDDLE_WRITE_VECTORS").is_ok_and(|value| value == "1")
 }
 
 fn document<T: Document>(value: T, key: &SecretKey) -> Value {

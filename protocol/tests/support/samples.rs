@@ -17,6 +17,12 @@ const README: &str = "---\nlicense: apache-2.0\nlanguage:\n- en\n- no\ntags: [co
     pipeline_tag: text-generation\nlibrary_name: transformers\nbase_model: example/base\ndatasets:\n- example/corpus\n\
     ---\n# Vector\n";
 
+/// Reports whether the vectors and the seeds of the corpus are to be written anew instead of compared.
+#[expect(clippy::disallowed_methods, reason = "a developer's decision for one run of these tests, not configuration")]
+pub(crate) fn is_writing() -> bool {
+    std::env::var("HUDDLE_WRITE_VECTORS").is_ok_and(|value| value == "1")
+}
+
 /// The key of a lab.
 pub(crate) fn publisher() -> SecretKey {
     SecretKey::from_bytes([1; 32])
