@@ -439,6 +439,17 @@ fn a_value_of_another_type_is_refused() {
 }
 
 #[test]
+fn null_means_absent_where_a_value_is_optional_and_nothing_elsewhere() {
+    verify(&manifest(vec![file("a").with("sha256", Cbor::Null)]).with("commit", Cbor::Null)).unwrap();
+    let card = Cbor::map([("pipeline_tag", Cbor::Null), ("library_name", Cbor::Null)]);
+    assert_eq!(verify(&manifest(vec![]).with("card", card)).unwrap().value().card(), &Card::default());
+    for field in ["repo", "revision", "time", "files", "card"] {
+        refusal(&manifest(vec![]).with(field, Cbor::Null));
+    }
+    refusal(&manifest(vec![]).with("card", Cbor::map([("tags", Cbor::Null)])));
+}
+
+#[test]
 fn a_refusal_quotes_little_of_what_a_stranger_wrote() {
     let reason =
         reason::<Head>(&publisher().head(&head(&repo(), 1).with("seq", Cbor::text("\u{1b}[2J".repeat(10_000)))));
