@@ -46,7 +46,13 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<
         return Err(CborError::TooLarge { size: bytes.len(), limit });
     }
     check_canonical(bytes)?;
-    serde_ipld_dagcbor::from_slice(bytes).map_err(|error| CborError::Unexpected { reason: error.to_string() })
+    serde_ipld_dagcbor::from_slice(bytes)
+        .map_err(|error| CborError::Unexpected { reason: printable(&error.to_string()) })
+}
+
+/// Returns at most 200 characters: the decoder quotes what a stranger wrote.
+fn printable(reason: &str) -> String {
+    reason.chars().filter(|character| !character.is_control()).take(200).collect()
 }
 
 /// Checks that `bytes` are exactly one canonical value.

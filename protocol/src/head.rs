@@ -12,7 +12,7 @@ use crate::{
     key::PublicKey,
     repo::RepoId,
     revision::{RefName, Revision},
-    signed::{Document, Purpose, Signed},
+    signed::{Document, MAX_TIME, Purpose, Signed},
 };
 
 /// The most references in one head.
@@ -28,6 +28,9 @@ pub enum HeadError {
     /// Sequence numbers start at 1.
     #[error("sequence number 0")]
     Sequence,
+    /// Signed after the year 9999.
+    #[error("no clock shows {time}")]
+    Time { time: u64 },
 }
 
 /// What a reference points to.
@@ -56,14 +59,19 @@ impl TryFrom<HeadParts> for Head {
     type Error = HeadError;
 
     fn try_from(parts: HeadParts) -> Result<Self, HeadError> {
-        if parts.seq == 0 {
-            return Err(HeadError::Sequence);
-        }
+        check_order(parts.seq, parts.time)?;
         if parts.refs.len() > MAX_REFS {
             return Err(HeadError::TooManyRefs { count: parts.refs.len() });
         }
         Ok(Self(parts))
     }
+}
+
+fn check_order(seq: u64, time: u64) -> Result<(), HeadError> {
+    if seq == 0 {
+        return Err(HeadError::Sequence);
+    }
+    if time > MAX_TIME { Err(HeadError::Time { time }) } else { Ok(()) }
 }
 
 impl From<Head> for HeadParts {
@@ -76,7 +84,7 @@ impl Head {
     /// Builds a head; `seq` is one more than that of the head it replaces, `time` in seconds since 1970-01-01 UTC.
     ///
     /// # Errors
-    /// If `seq` is 0 or there are too many references.
+    /// If `seq` is 0, `time` is after the year 9999, or there are too many references.
     pub fn new(repo: RepoId, seq: u64, time: u64, refs: BTreeMap<RefName, Target>) -> Result<Self, HeadError> {
         HeadParts { repo, seq, time, refs }.try_into()
     }
@@ -163,6 +171,7 @@ pub enum Precedence {
 
 /// The newest head of a repository, small enough for the DHT and for gossip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "HeadPointerParts")]
 pub struct HeadPointer {
     /// The repository.
     pub repo: RepoId,
@@ -172,6 +181,23 @@ pub struct HeadPointer {
     pub time: u64,
     /// The BLAKE3 of the head's signed envelope.
     pub head: BlobHash,
+}
+
+#[derive(Deserialize)]
+struct HeadPointerParts {
+    repo: RepoId,
+    seq: u64,
+    time: u64,
+    head: BlobHash,
+}
+
+impl TryFrom<HeadPointerParts> for HeadPointer {
+    type Error = HeadError;
+
+    fn try_from(HeadPointerParts { repo, seq, time, head }: HeadPointerParts) -> Result<Self, HeadError> {
+        check_order(seq, time)?;
+        Ok(Self { repo, seq, time, head })
+    }
 }
 
 impl HeadPointer {

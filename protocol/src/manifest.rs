@@ -11,7 +11,7 @@ use crate::{
     key::PublicKey,
     path::FilePath,
     repo::RepoId,
-    signed::{Document, Purpose},
+    signed::{Document, MAX_TIME, Purpose},
 };
 
 /// The most files in one manifest.
@@ -34,9 +34,12 @@ pub enum ManifestError {
     /// Larger than 32 TiB, or a symbolic link longer than 4096 bytes.
     #[error("`{path}` has an impossible size")]
     Size { path: FilePath },
-    /// The hashes of an entry contradict each other or its size.
+    /// The hashes of an entry contradict each other or its size, or another entry gives its content another size.
     #[error("the size and hashes of `{path}` contradict each other")]
     Entry { path: FilePath },
+    /// Made after the year 9999.
+    #[error("no clock shows {time}")]
+    Time { time: u64 },
     /// A card value that is empty, longer than 256 bytes or one of more than 256, or has a control character.
     #[error("the card exceeds its limits")]
     Card,
@@ -178,14 +181,19 @@ impl Manifest {
     /// They are legal in a manifest; whoever writes files out has to look.
     pub fn case_collision(&self) -> Option<(&FilePath, &FilePath)> {
         let mut seen = HashMap::new();
+        let mut previous = "";
         for file in &self.0.files {
-            for (end, _) in file.path.as_str().match_indices('/').chain([(file.path.as_str().len(), "")]) {
-                let part = &file.path.as_str()[..end];
+            let path = file.path.as_str();
+            // Sorted: the folders a path shares with the one before it were looked at, all others are new.
+            let shared = path.bytes().zip(previous.bytes()).take_while(|(a, b)| a == b).count();
+            for (end, _) in path.match_indices('/').chain([(path.len(), "")]).filter(|(end, _)| *end >= shared) {
+                let part = &path[..end];
                 let first = seen.entry(part.to_lowercase()).or_insert((part, &file.path));
                 if first.0 != part {
                     return Some((first.1, &file.path));
                 }
             }
+            previous = path;
         }
         None
     }
@@ -207,6 +215,10 @@ impl TryFrom<ManifestParts> for Manifest {
         if !parts.card.is_within_limits() {
             return Err(ManifestError::Card);
         }
+        if parts.time > MAX_TIME {
+            return Err(ManifestError::Time { time: parts.time });
+        }
+        let mut sizes = HashMap::with_capacity(parts.files.len());
         let mut previous: Option<&FilePath> = None;
         for file in &parts.files {
             if previous.is_some_and(|previous| previous >= &file.path) {
@@ -214,6 +226,9 @@ impl TryFrom<ManifestParts> for Manifest {
             }
             previous = Some(&file.path);
             check_entry(file)?;
+            if *sizes.entry(file.blake3).or_insert(file.size) != file.size {
+                return Err(ManifestError::Entry { path: file.path.clone() });
+            }
         }
         let tree = git::tree_oid(parts.files.iter().map(|file| (file.path.as_str(), file.mode, file.git)))?;
         if let Some(raw) = &parts.commit {

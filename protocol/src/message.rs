@@ -1,6 +1,11 @@
 //! What nodes ask each other over iroh: one request and one answer a stream, each a canonical value with a limit.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor},
+};
 
 use crate::{
     cbor::{self, CborError},
@@ -60,7 +65,7 @@ pub enum Request {
 }
 
 /// How much of a blob a node holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Holding {
     /// Nothing.
@@ -136,6 +141,46 @@ impl Response {
             Self::Addresses { .. } | Self::Busy | Self::Invalid => {}
         }
         Ok(response)
+    }
+}
+
+/// Written by hand: the derived one lets the decoder read a variant's content from beside it instead of from inside, so
+/// that `["complete", {"size": 5}]` would be one holding and also two items.
+impl<'de> Deserialize<'de> for Holding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HoldingVisitor)
+    }
+}
+
+struct HoldingVisitor;
+
+impl<'de> Visitor<'de> for HoldingVisitor {
+    type Value = Holding;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`missing`, or a map with `complete` or `partial`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Holding, E> {
+        if text == "missing" { Ok(Holding::Missing) } else { Err(E::unknown_variant(text, &["missing"])) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Holding, A::Error> {
+        #[derive(Deserialize)]
+        struct Complete {
+            size: u64,
+        }
+        #[derive(Deserialize)]
+        struct Partial {
+            size: u64,
+            ranges: Vec<(u64, u64)>,
+        }
+        // A second key is refused by the decoder, which counts what was left in a map.
+        match map.next_key::<String>()?.as_deref() {
+            Some("complete") => map.next_value().map(|Complete { size }| Holding::Complete { size }),
+            Some("partial") => map.next_value().map(|Partial { size, ranges }| Holding::Partial { size, ranges }),
+            key => Err(de::Error::unknown_variant(key.unwrap_or_default(), &["complete", "partial"])),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! How a node can be reached over iroh, signed by the node itself.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     key::{NodeId, PublicKey},
-    signed::{Document, Purpose},
+    signed::{Document, MAX_TIME, Purpose},
 };
 
 /// The most addresses of one kind.
@@ -24,9 +24,12 @@ pub enum NodeRecordError {
     /// An address no packet can be sent to.
     #[error("`{address}` cannot be dialled")]
     Address { address: SocketAddr },
-    /// A relay that is not named by an `https://` or `http://` URL.
-    #[error("`{relay}` is not the URL of a relay")]
+    /// A relay that is not named by an `https://` or `http://` URL of visible ASCII.
+    #[error("{relay:?} is not the URL of a relay")]
     Relay { relay: String },
+    /// Signed after the year 9999.
+    #[error("no clock shows {time}")]
+    Time { time: u64 },
 }
 
 /// The addresses of one node.
@@ -46,6 +49,9 @@ impl TryFrom<NodeRecordParts> for NodeRecord {
     type Error = NodeRecordError;
 
     fn try_from(parts: NodeRecordParts) -> Result<Self, NodeRecordError> {
+        if parts.time > MAX_TIME {
+            return Err(NodeRecordError::Time { time: parts.time });
+        }
         let too_many = parts.addresses.len() > MAX_ADDRESSES
             || parts.relays.len() > MAX_ADDRESSES
             || parts.relays.iter().any(|relay| relay.len() > MAX_RELAY);
@@ -57,7 +63,10 @@ impl TryFrom<NodeRecordParts> for NodeRecord {
         if let Some(address) = parts.addresses.iter().find(undiallable) {
             return Err(NodeRecordError::Address { address: *address });
         }
-        let is_url = |relay: &str| relay.starts_with("https://") || relay.starts_with("http://");
+        let is_url = |relay: &str| {
+            (relay.starts_with("https://") || relay.starts_with("http://"))
+                && relay.bytes().all(|byte| byte.is_ascii_graphic())
+        };
         if let Some(relay) = parts.relays.iter().find(|relay| !is_url(relay)) {
             return Err(NodeRecordError::Relay { relay: relay.clone() });
         }
@@ -72,7 +81,8 @@ impl From<NodeRecord> for NodeRecordParts {
 }
 
 impl NodeRecord {
-    /// Builds a record; addresses and relays over the limit of 16 are left out.
+    /// Builds a record; addresses and relays over the limit of 16 are left out, and so is the scope of an IPv6 address,
+    /// which means something on this machine only.
     ///
     /// # Errors
     /// If an address cannot be dialled or a relay is not a URL.
@@ -83,6 +93,11 @@ impl NodeRecord {
         mut relays: Vec<String>,
     ) -> Result<Self, NodeRecordError> {
         addresses.truncate(MAX_ADDRESSES);
+        for address in &mut addresses {
+            if let SocketAddr::V6(v6) = address {
+                *v6 = SocketAddrV6::new(*v6.ip(), v6.port(), 0, 0);
+            }
+        }
         relays.truncate(MAX_ADDRESSES);
         NodeRecordParts { node, time, addresses, relays }.try_into()
     }

@@ -91,7 +91,8 @@ fn check(path: &str) -> Result<(), PathError> {
         return Err(PathError::Control);
     }
     let bytes = path.as_bytes();
-    if matches!(bytes[0], b'/' | b'\\') || (bytes[0].is_ascii_alphabetic() && bytes.get(1..3) == Some(b":\\")) {
+    // On Windows even `c:x` leaves the folder it is joined to.
+    if matches!(bytes[0], b'/' | b'\\') || (bytes[0].is_ascii_alphabetic() && bytes.get(1) == Some(&b':')) {
         return Err(PathError::Absolute);
     }
     // A backslash is an ordinary character to git but a separator on Windows: both readings must be harmless.
@@ -114,21 +115,22 @@ fn check_component(part: &str) -> Result<(), PathError> {
 
 /// Reports whether a symbolic link at `link` that points to `target` stays inside the repository.
 ///
-/// Purely textual: absolute targets and targets that climb above the root are outside.
+/// Purely textual: absolute targets and targets that climb above the root are outside. So are those that climb after
+/// they descended: the name before a `..` may itself be a link, and then nobody can tell on paper where `..` leads.
 pub fn symlink_stays_inside(link: &FilePath, target: &str) -> bool {
     if target.is_empty() || target.starts_with(['/', '\\']) || target.contains(['\0', '\\', ':']) {
         return false;
     }
-    let mut depth = link.as_str().matches('/').count();
+    let mut climbs_left = link.as_str().matches('/').count();
     for part in target.split('/') {
         match part {
             "" | "." => {}
-            ".." => match depth.checked_sub(1) {
-                Some(up) => depth = up,
+            ".." => match climbs_left.checked_sub(1) {
+                Some(left) => climbs_left = left,
                 None => return false,
             },
             part if check_component(part).is_err() => return false,
-            _ => depth += 1,
+            _ => climbs_left = 0,
         }
     }
     true
@@ -144,9 +146,18 @@ mod tests {
 
     #[test]
     fn ordinary_and_unusual_names_are_paths() {
-        for path in
-            ["a", "a/b.safetensors", "...", "a b/ü#%?.txt", "with\\backslash", ".gitattributes", "git", "CON", "a:b"]
-        {
+        for path in [
+            "a",
+            "a/b.safetensors",
+            "...",
+            "a b/ü#%?.txt",
+            "with\\backslash",
+            ".gitattributes",
+            "git",
+            "CON",
+            "ab:c",
+            "x/a:b",
+        ] {
             assert_eq!(error(path), None, "{path}");
         }
     }
@@ -156,7 +167,7 @@ mod tests {
         for path in ["..", "a/../b", "../x", "./a", "a/.", "a//b", "a/", "a\\..\\b", "..\\x"] {
             assert_eq!(error(path), Some(PathError::Traversal), "{path}");
         }
-        for path in ["/etc/passwd", "\\\\host\\share", "C:\\x"] {
+        for path in ["/etc/passwd", "\\\\host\\share", "C:\\x", "C:/x", "c:x"] {
             assert_eq!(error(path), Some(PathError::Absolute), "{path}");
         }
     }
@@ -182,10 +193,10 @@ mod tests {
     #[test]
     fn symlinks_are_followed_on_paper_only() {
         let link: FilePath = "a/b/link".parse().unwrap();
-        for target in ["x", "../x", "../../x", "./x/../y"] {
+        for target in ["x", "../x", "../../x", ".././x/y", "..", "../.."] {
             assert!(symlink_stays_inside(&link, target), "{target}");
         }
-        for target in ["", "/etc/passwd", "../../../x", "../../.git/config", "x/../../../../y", "C:\\x"] {
+        for target in ["", "/etc/passwd", "../../../x", "../../.git/config", "x/../../../../y", "C:\\x", "x/../y"] {
             assert!(!symlink_stays_inside(&link, target), "{target}");
         }
     }

@@ -9,7 +9,7 @@ use crate::hash::GitOid;
 /// The longest full reference name, in bytes.
 const MAX_REF: usize = 255;
 
-/// Text that git would not accept as a reference name.
+/// Text that git would not accept as a reference name, or with a control character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a full git reference name such as `refs/heads/main`")]
 pub struct ParseRefError;
@@ -59,6 +59,7 @@ impl TryFrom<String> for RefName {
         let well_formed = name.len() <= MAX_REF
             && name.starts_with("refs/")
             && name.matches('/').count() >= 2
+            && !name.chars().any(char::is_control) // git looks at ASCII only; C1 controls play tricks on terminals too
             && gix_validate::reference::name(name.as_str().into()).is_ok();
         if well_formed { Ok(Self(name)) } else { Err(ParseRefError) }
     }
@@ -130,7 +131,7 @@ mod tests {
         for name in ["main", "feat/x", "v1.0"] {
             assert!(RefName::branch(name).is_ok(), "{name}");
         }
-        for name in ["", "a b", "a..b", "a.lock", "a/", "/a", "-\u{7f}", "a@{b", &"x".repeat(300)] {
+        for name in ["", "a b", "a..b", "a.lock", "a/", "/a", "-\u{7f}", "-\u{9b}", "a@{b", &"x".repeat(300)] {
             assert!(RefName::branch(name).is_err(), "{name}");
         }
         assert!(RefName::try_from("refs/main".to_owned()).is_err());

@@ -17,6 +17,10 @@ use crate::{
 const MAGIC: &[u8; 4] = b"hdl1";
 const HEADER: usize = MAGIC.len() + 1 + 32 + 64;
 
+/// The latest time a document may bear, in seconds since 1970-01-01 UTC: the end of the year 9999. Calendars and clocks
+/// of common libraries overflow, and some panic, beyond.
+pub(crate) const MAX_TIME: u64 = 253_402_300_799;
+
 /// What a signature is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
