@@ -1,1 +1,3 @@
+//! A huddle node.
 
+pub mod store;
