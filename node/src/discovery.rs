@@ -171,7 +171,7 @@ pub async fn spawn(
     let mut unbound = HashSet::new();
     for address in options.listen {
         let multiaddr = Multiaddr::from(address.ip()).with(libp2p::multiaddr::Protocol::Tcp(address.port()));
-        scope.include(&multiaddr);
+        scope.listen(address.ip());
         let bound = swarm.listen_on(multiaddr);
         unbound.insert(bound.map_err(|error| SpawnError::listen(address, io::Error::other(error)))?);
     }

@@ -121,7 +121,7 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 info!(%address, "listening");
-                self.place.scope.listen(&address);
+                self.place.scope.found(&address);
                 self.choose_mode();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {

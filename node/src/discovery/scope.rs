@@ -44,7 +44,7 @@ fn name_reach(name: &str) -> Option<Reach> {
     (!name.is_empty()).then_some(if name == "localhost" { Reach::Loopback } else { Reach::Public })
 }
 
-pub(super) fn reach_of_ip(ip: IpAddr) -> Option<Reach> {
+fn reach_of_ip(ip: IpAddr) -> Option<Reach> {
     match ip.to_canonical() {
         ip if ip.is_unspecified() || ip.is_multicast() => None,
         ip if ip.is_loopback() => Some(Reach::Loopback),
@@ -72,20 +72,27 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Takes an address the user configured or asked to dial.
+    /// Takes an address the user named: to start from, or to dial.
     pub(super) fn include(&self, address: &Multiaddr) {
-        match reach(address) {
+        self.widen(reach(address));
+    }
+
+    /// Takes an IP address the user told us to listen on.
+    pub(super) fn listen(&self, ip: IpAddr) {
+        self.widen(reach_of_ip(ip));
+    }
+
+    /// Takes an address we found ourselves to listen on. Where the user said "everywhere", that includes loopback, which is
+    /// no reason to let strangers send us there.
+    pub(super) fn found(&self, address: &Multiaddr) {
+        self.widen(reach(address).filter(|reach| *reach != Reach::Loopback));
+    }
+
+    fn widen(&self, reach: Option<Reach>) {
+        match reach {
             Some(Reach::Loopback) => self.loopback.store(true, Relaxed),
             Some(Reach::Private) => self.private.store(true, Relaxed),
             Some(Reach::Public) | None => {}
-        }
-    }
-
-    /// Takes an address we listen on. Listening everywhere (0.0.0.0) includes loopback, but is no reason to let
-    /// strangers send us there; to listen on nothing else is.
-    pub(super) fn listen(&self, address: &Multiaddr) {
-        if reach(address) == Some(Reach::Private) {
-            self.private.store(true, Relaxed);
         }
     }
 
@@ -149,10 +156,11 @@ mod tests {
             ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/1.1.1.1/tcp/1"].map(|text| text.parse().unwrap());
         let scope = Scope::default();
         assert!(scope.permits(&public) && !scope.permits(&private) && !scope.permits(&loopback));
-        scope.listen(&loopback); // one of the addresses behind 0.0.0.0
-        scope.listen(&private);
+        scope.listen(IpAddr::from([0, 0, 0, 0]));
+        scope.found(&loopback);
+        scope.found(&private);
         assert!(scope.permits(&private) && !scope.permits(&loopback));
-        scope.include(&loopback);
+        scope.listen(IpAddr::from([127, 0, 0, 1]));
         assert!(scope.permits(&loopback));
     }
 

@@ -11,20 +11,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_protocol::{MAX_RECORD_BYTES, Precedence, Record, RecordError};
+use huddle_protocol::{MAX_RECORD_BYTES, Precedence, PublicKey, Record, RecordError};
 use libp2p::{
     Multiaddr, PeerId,
     kad::{
         ProviderRecord, Record as KadRecord, RecordKey,
         store::{self, RecordStore},
     },
+    multiaddr::Protocol,
 };
 use rand::seq::SliceRandom;
 
 use super::{
     id::{node_id, peer_id},
     now,
-    scope::{MAX_ADDRESS_BYTES, Scope},
+    scope::Scope,
 };
 use crate::store::records::{Provider, Records, RecordsError, Value};
 
@@ -178,13 +179,15 @@ impl RecordStore for Shelf {
         others.shuffle(&mut rand::rng());
         let now = now();
         let others = others.into_iter().filter(|other| other.expires > now).filter_map(|other| {
-            let addresses = other.addresses.into_iter().filter(|address| address.len() <= MAX_ADDRESS_BYTES);
-            Some(ProviderRecord {
-                key: key.clone(),
-                provider: peer_id(huddle_protocol::PublicKey(other.node).into())?,
-                expires: instant_at(other.expires, now),
-                addresses: addresses.filter_map(|address| Multiaddr::try_from(address).ok()).collect(),
-            })
+            let provider = peer_id(PublicKey(other.node).into())?;
+            let addresses = other.addresses.into_iter().filter_map(|address| Multiaddr::try_from(address).ok());
+            let mut addresses: Vec<_> = addresses.collect();
+            if addresses.is_empty() {
+                // Kademlia keeps quiet about a provider without addresses that is not in its routing table: everybody
+                // behind NAT. To us the name is enough, iroh finds the way.
+                addresses.push(Multiaddr::from(Protocol::P2p(provider)));
+            }
+            Some(ProviderRecord { key: key.clone(), provider, expires: instant_at(other.expires, now), addresses })
         });
         self.provided.get(key).cloned().into_iter().chain(others).collect()
     }

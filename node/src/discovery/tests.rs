@@ -247,6 +247,17 @@ async fn providers_are_found_and_streamed() {
 }
 
 #[tokio::test]
+async fn a_provider_nobody_can_dial_is_found() {
+    let (a, hidden) = (start(1, &[]).await, Options { listen: Vec::new(), ..options(2, &[]) });
+    let hidden = start_with(2, Options { bootstrap: vec![a.address.clone()], ..hidden }).await;
+    hidden.network.ready().await.unwrap();
+    let b = start(3, &[&a.address]).await;
+    let key = DhtKey::node(a.id);
+    hidden.network.provide(key).await.unwrap();
+    wait_until("b finds it", async || b.network.providers(key).await.unwrap().recv().await == Some(hidden.id)).await;
+}
+
+#[tokio::test]
 async fn gossip_reaches_a_third_node_and_forgeries_do_not() {
     let b = start(2, &[]).await;
     let mut c = start(3, &[&b.address]).await;
