@@ -1,1 +1,4 @@
+//! A huddle node.
 
+pub mod discovery;
+pub mod store;

@@ -1,0 +1,3 @@
+//! What a node keeps on disk. No type of the databases underneath leaves this folder.
+
+pub mod records;
