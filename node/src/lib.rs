@@ -1,4 +1,33 @@
-//! A huddle node.
+//! A huddle node: finds, verifies, moves and keeps models. The library behind the `huddle` command.
+//!
+//! Start reading at [`node`], which puts the parts together.
 
+mod announce;
+pub mod checkout;
+pub mod cli;
+mod clock;
+pub mod commands;
+pub mod config;
+pub mod control;
+mod demo;
 pub mod discovery;
+pub mod endpoint;
+pub mod events;
+pub mod exchange;
+pub mod failure;
+pub mod get;
+pub mod home;
+#[cfg(feature = "gateway")]
+mod hub;
+pub mod identity;
+mod log;
+mod names;
+pub mod node;
+pub mod output;
+mod progress;
+pub mod publish;
+pub mod report;
+pub mod resolve;
 pub mod store;
+pub mod transfer;
+pub mod trust;

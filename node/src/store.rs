@@ -1,3 +1,159 @@
-//! What a node keeps on disk. No type of the databases underneath leaves this folder.
+//! What a node keeps: bytes in iroh's blob store, and an index of the signed documents among them in sled.
+//!
+//! Truth is the blobs; everything in the index can be rebuilt from them ([`Store::rebuild_index`]), because sled 0.34
+//! has a history of damage after a kill. No sled type leaves this folder.
 
+mod blobs;
+mod index;
 pub mod records;
+mod table;
+
+use std::{io, path::PathBuf};
+
+use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
+use tracing::{info, warn};
+
+pub use self::{
+    blobs::{BlobError, Blobs, Held},
+    index::{Held as HeldManifest, Index},
+    table::IndexError,
+};
+use crate::home::Home;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The blob store cannot be opened or used.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The index cannot be opened or used.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The damaged index cannot be put aside.
+    #[error("cannot put {} aside", path.display())]
+    PutAside { path: PathBuf, source: io::Error },
+}
+
+/// The blobs and the index of one home.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Bytes, by BLAKE3.
+    pub blobs: Blobs,
+    /// What the signed documents among them say.
+    pub index: Index,
+}
+
+/// What a rebuild found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rebuilt {
+    /// Complete blobs looked at.
+    pub blobs: u64,
+    /// Manifests among them.
+    pub manifests: u64,
+    /// Heads among them, old ones included.
+    pub heads: u64,
+}
+
+impl Store {
+    /// Opens the store of a home, creating it if needed. The home must be locked.
+    ///
+    /// # Errors
+    /// If either part is damaged; the index can be rebuilt.
+    pub async fn open(home: &Home) -> Result<Self, StoreError> {
+        let index = Index::open(&home.index())?;
+        let blobs = Blobs::open(&home.blobs()).await?;
+        Ok(Self { blobs, index })
+    }
+
+    /// Puts the index aside, whatever state it is in, and makes a new one from the blobs. The home must be locked.
+    ///
+    /// # Errors
+    /// If the blob store cannot be read, or the new index not be written.
+    pub async fn rebuild_index(home: &Home) -> Result<Rebuilt, StoreError> {
+        let blobs = Blobs::open(&home.blobs()).await?;
+        let (old, aside) = (home.index(), home.path().join("index.old"));
+        if old.exists() {
+            let put_aside = || {
+                if aside.exists() {
+                    std::fs::remove_dir_all(&aside)?;
+                }
+                std::fs::rename(&old, &aside)
+            };
+            put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
+        }
+        let store = Self { blobs, index: Index::open(&home.index())? };
+        let rebuilt = store.index_all().await;
+        store.close().await;
+        rebuilt
+    }
+
+    async fn index_all(&self) -> Result<Rebuilt, StoreError> {
+        let mut rebuilt = Rebuilt::default();
+        for hash in self.blobs.complete().await? {
+            rebuilt.blobs += 1;
+            let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else { continue };
+            let limit = match purpose {
+                Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
+                Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
+                Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
+                Purpose::Node => continue,
+            };
+            let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
+            if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {
+                let mut is_provided = false; // somebody only looked at it, unless some of its files are here
+                for (blob, _) in manifest.value().blobs() {
+                    is_provided |= self.blobs.held(blob).await? != Held::Missing;
+                }
+                self.index.put_manifest(hash, &manifest, is_provided)?;
+                rebuilt.manifests += 1;
+            } else if let Ok(head) = Signed::<Head>::from_bytes(&bytes) {
+                self.index.put_head(&head)?;
+                rebuilt.heads += 1;
+            } else if let Ok(pointer) = Signed::<HeadPointer>::from_bytes(&bytes) {
+                self.index.put_pointer(&pointer)?;
+            }
+        }
+        info!(?rebuilt, "index rebuilt");
+        Ok(rebuilt)
+    }
+
+    /// Keeps a head, as a blob and in the index; an older one is not kept.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub async fn keep_head(&self, head: &Signed<Head>) -> Result<Precedence, StoreError> {
+        if self.index.head_precedence(head)? == Precedence::Newer {
+            self.blobs.add(head.bytes().to_vec()).await?; // the truth first, then what is derived from it
+        }
+        Ok(self.index.put_head(head)?)
+    }
+
+    /// Keeps a pointer, as a blob and in the index; an older one is not kept.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub async fn keep_pointer(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, StoreError> {
+        if self.index.pointer_precedence(pointer)? == Precedence::Newer {
+            self.blobs.add(pointer.bytes().to_vec()).await?;
+        }
+        Ok(self.index.put_pointer(pointer)?)
+    }
+
+    /// Returns a manifest that is here.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub async fn manifest(&self, hash: BlobHash) -> Result<Option<Signed<Manifest>>, StoreError> {
+        let bytes = self.blobs.small(hash, Signed::<Manifest>::MAX_ENVELOPE).await?;
+        Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
+    }
+
+    /// Writes everything to disk and closes both parts.
+    pub async fn close(&self) {
+        if let Err(error) = self.index.flush().await {
+            warn!(%error, "cannot flush the index");
+        }
+        self.blobs.close().await;
+    }
+}

@@ -1,0 +1,222 @@
+//! Everything a node can be told, and from where: flags over environment over file over defaults.
+//!
+//! The only file that reads the environment.
+
+use std::{fs, io, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::Home;
+
+/// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
+const SECTIONS: [&str; 4] = ["network", "gateway", "publisher", "trust"];
+
+/// Everything a node can be told. `examples/config.toml` shows each key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How to reach others and be reached.
+    pub network: Network,
+    /// The HTTP face for hub clients.
+    pub gateway: Gateway,
+    /// Who signs what is published here.
+    pub publisher: Publisher,
+    /// Whose word is believed.
+    pub trust: Trust,
+}
+
+/// How to reach others and be reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Where other nodes can reach this one: TCP to find (libp2p) and UDP to move (iroh), on the same port number.
+    pub listen: Vec<SocketAddr>,
+    /// Nodes to ask first, as multiaddrs.
+    pub bootstrap: Vec<String>,
+    /// Find nodes on the local network by multicast DNS.
+    pub mdns: bool,
+    /// Whether to answer DHT queries of others.
+    pub dht: DhtRole,
+    /// URLs of iroh relays for nodes that cannot be reached directly. None by default: no company's servers.
+    pub relays: Vec<String>,
+}
+
+/// Whether a node answers DHT queries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DhtRole {
+    /// Yes, unless this node seems to be unreachable from the public network it joined.
+    #[default]
+    Auto,
+    /// Yes.
+    Server,
+    /// No.
+    Client,
+}
+
+/// The HTTP face for hub clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Whether `huddle up` starts it.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Host names under which it may be called beside loopback ones; guards against DNS rebinding.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Who signs what is published here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Publisher {
+    /// The name of the key that signs unless `--key` names another.
+    pub key: String,
+    /// The author in git commits; empty means the publisher id.
+    pub author: String,
+    /// The author's address in git commits; empty means `<publisher id>@huddle`.
+    pub email: String,
+}
+
+/// Whose word is believed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trust {
+    /// Publisher ids whose attestations of upstream repositories are accepted.
+    pub attestors: Vec<String>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            listen: vec![([0, 0, 0, 0], 4801).into(), ([0u16; 8], 4801).into()],
+            bootstrap: Vec::new(),
+            mdns: true,
+            dht: DhtRole::Auto,
+            relays: Vec::new(),
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { enabled: true, listen: ([127, 0, 0, 1], 8080).into(), allowed_hosts: Vec::new() }
+    }
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self { key: "default".to_owned(), author: String::new(), email: String::new() }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// Not TOML, an unknown key, or a value of the wrong form.
+    #[error("{origin}: {reason}; `huddle config show` prints every key")]
+    Invalid { origin: String, reason: String },
+}
+
+impl Config {
+    /// Loads the configuration of a home: its file, if there is one, under the environment.
+    ///
+    /// # Errors
+    /// If the file or a variable is not understood; an unknown key is never ignored.
+    pub fn load(home: &Home) -> Result<Self, ConfigError> {
+        let path = home.config();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        Self::merge(&path.display().to_string(), &text, std::env::vars())
+    }
+
+    fn merge(
+        origin: &str,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let invalid = |origin: &str, error: toml::de::Error| ConfigError::Invalid {
+            origin: match error.span() {
+                Some(span) if !text.is_empty() && span.end <= text.len() => {
+                    format!("{origin}, line {}", text[..span.start].matches('\n').count() + 1)
+                }
+                _ => origin.to_owned(),
+            },
+            reason: error.message().replace('\n', " "),
+        };
+        let _: Self = toml::from_str(text).map_err(|error| invalid(origin, error))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| invalid(origin, error))?;
+        for (variable, value) in variables {
+            let Some((section, key)) = setting(&variable) else { continue };
+            let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+                .ok()
+                .and_then(|mut table| table.remove("value"))
+                .unwrap_or(toml::Value::String(value));
+            let mut one = toml::Table::new();
+            one.insert(section.clone(), toml::Table::from_iter([(key.clone(), value.clone())]).into());
+            let _: Self = one.try_into().map_err(|error| invalid(&variable, error))?;
+            let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+            if let Some(section) = section.as_table_mut() {
+                section.insert(key, value);
+            }
+        }
+        table.try_into().map_err(|error| invalid(origin, error))
+    }
+
+    /// Returns the configuration as the file would say it.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// Returns section and key of `HUDDLE_<SECTION>_<KEY>`.
+fn setting(variable: &str) -> Option<(String, String)> {
+    let rest = variable.strip_prefix("HUDDLE_")?.to_ascii_lowercase();
+    let (section, key) = rest.split_once('_')?;
+    SECTIONS.contains(&section).then(|| (section.to_owned(), key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::merge("file", text, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_example_is_the_default() {
+        let example = merge(include_str!("../examples/config.toml"), &[]).unwrap();
+        assert_eq!(example, Config::default());
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        assert_eq!(merge(&Config::default().to_toml(), &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let text = "[network]\nmdns = true\n[gateway]\nlisten = \"127.0.0.1:1\"";
+        let variables = [("HUDDLE_NETWORK_MDNS", "false"), ("HUDDLE_GATEWAY_LISTEN", "127.0.0.1:2"), ("HUDDLE_HOME", "x")];
+        let config = merge(text, &variables).unwrap();
+        assert!(!config.network.mdns);
+        assert_eq!(config.gateway.listen, "127.0.0.1:2".parse().unwrap());
+    }
+
+    #[test]
+    fn garbage_and_unknown_keys_are_refused_where_they_stand() {
+        let message = |text: &str, variables: &[_]| merge(text, variables).unwrap_err().to_string();
+        assert!(message("[network]\nmnds = true", &[]).starts_with("file, line 2: unknown field `mnds`"));
+        assert!(message("[network", &[]).starts_with("file, line 1"));
+        assert!(message("[gateway]\nlisten = \"nowhere\"", &[]).starts_with("file, line 2"));
+        assert!(message("", &[("HUDDLE_GATEWAY_PORT", "1")]).starts_with("HUDDLE_GATEWAY_PORT: unknown field `port`"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The iroh endpoint of a node: where bytes and questions travel, and how another node's id becomes an address.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use huddle_protocol::{DhtKey, NodeId, NodeRecord, PublicKey, Record, SecretKey};
+use iroh::{
+    Endpoint, EndpointId, RelayMode, RelayUrl, TransportAddr,
+    address_lookup::{self, AddressLookup, EndpointData, EndpointInfo, Item},
+    endpoint::{IdleTimeout, QuicTransportConfig, presets},
+};
+
+use crate::discovery::Network;
+
+/// How long a silent connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Why the endpoint cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// A relay in the configuration is not a URL.
+    #[error("network.relays: `{relay}` is not the URL of a relay")]
+    Relay { relay: String },
+    /// The UDP port is taken, or the address is not ours.
+    #[error("cannot listen on {addresses:?} (UDP): {reason}; choose another port with --listen")]
+    Bind { addresses: Vec<SocketAddr>, reason: String },
+}
+
+/// Opens the endpoint. Other nodes are found through the DHT and nothing else.
+///
+/// # Errors
+/// If an address is taken or a relay is no URL.
+pub async fn bind(
+    key: &SecretKey,
+    listen: &[SocketAddr],
+    relays: &[String],
+    network: &Network,
+) -> Result<Endpoint, BindError> {
+    let urls = relays.iter().map(|relay| {
+        relay.parse::<RelayUrl>().map_err(|_| BindError::Relay { relay: relay.clone() })
+    });
+    let urls = urls.collect::<Result<Vec<_>, _>>()?;
+    let error = |reason: String| BindError::Bind { addresses: listen.to_vec(), reason };
+    let mut transport = QuicTransportConfig::builder().keep_alive_interval(IDLE / 4);
+    if let Ok(idle) = IdleTimeout::try_from(IDLE) {
+        transport = transport.max_idle_timeout(Some(idle));
+    }
+    let mut builder = Endpoint::builder(presets::Minimal)
+        .secret_key(iroh::SecretKey::from_bytes(&key.to_bytes()))
+        .relay_mode(if urls.is_empty() { RelayMode::Disabled } else { RelayMode::custom(urls) })
+        .transport_config(transport.build())
+        .address_lookup(DhtLookup { network: network.clone() })
+        .clear_ip_transports();
+    for address in listen {
+        builder = builder.bind_addr(*address).map_err(|source| error(source.to_string()))?;
+    }
+    builder.bind().await.map_err(|source| error(format!("{source:#}")))
+}
+
+/// Returns the signed addresses of an endpoint, as they are now.
+pub fn record(endpoint: &Endpoint, key: &SecretKey, now: u64) -> Option<huddle_protocol::Signed<NodeRecord>> {
+    let address = endpoint.addr();
+    let mut ips: Vec<SocketAddr> = address.ip_addrs().copied().collect();
+    ips.sort_by_key(|address| !is_public(address.ip())); // the limit of 16 must not cut off what strangers need
+    let relays = address.relay_urls().map(ToString::to_string).collect();
+    let record = NodeRecord::new(key.public().into(), now, ips, relays).ok()?;
+    huddle_protocol::Signed::sign(record, key).ok()
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+    }
+}
+
+/// Converts to iroh's type: the same 32 bytes.
+pub(crate) fn to_iroh(node: NodeId) -> Option<EndpointId> {
+    EndpointId::from_bytes(node.0.as_bytes()).ok()
+}
+
+/// Converts from iroh's type.
+pub(crate) fn from_iroh(id: EndpointId) -> NodeId {
+    NodeId(PublicKey(*id.as_bytes()))
+}
+
+/// Finds a node's addresses in its signed record in the DHT.
+#[derive(Debug)]
+struct DhtLookup {
+    network: Network,
+}
+
+const PROVENANCE: &str = "huddle-dht";
+
+impl AddressLookup for DhtLookup {
+    fn resolve(&self, id: EndpointId) -> Option<stream::BoxStream<'static, Result<Item, address_lookup::Error>>> {
+        let network = self.network.clone();
+        let found = async move {
+            let record = network.get(DhtKey::node(from_iroh(id))).await;
+            match record.map_err(|error| address_lookup::Error::from_err(PROVENANCE, error)) {
+                Ok(Some(Record::Node(record))) => {
+                    Some(Ok(Item::new(info(id, record.value()), PROVENANCE, Some(record.value().time() * 1_000_000))))
+                }
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            }
+        };
+        Some(stream::once(found).filter_map(|found| async { found }).boxed())
+    }
+}
+
+fn info(id: EndpointId, record: &NodeRecord) -> EndpointInfo {
+    let ips = record.addresses().iter().map(|address| TransportAddr::Ip(*address));
+    let relays = record.relays().iter().filter_map(|relay| relay.parse().ok().map(TransportAddr::Relay));
+    EndpointInfo::from_parts(id, EndpointData::new(ips.chain(relays).collect()))
+}

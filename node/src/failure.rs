@@ -1,0 +1,122 @@
+//! A failed command, as the user and scripts see it: one line, its causes, and a stable exit code.
+
+use std::error::Error;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    checkout::CheckoutError, get::GetError, node::StartError, publish::PublishError, resolve::ResolveError,
+    transfer::FetchError,
+};
+
+/// Exit codes; scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// 1: something unexpected.
+    Unexpected,
+    /// 2: the command makes no sense as given.
+    Usage,
+    /// 3: nobody has it.
+    NotFound,
+    /// 4: it was found, but is not what it claims to be, or nobody says so who is believed.
+    Verification,
+    /// 5: a node that is needed cannot be reached.
+    Unreachable,
+}
+
+impl Code {
+    /// Returns the number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Unexpected => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Verification => 4,
+            Self::Unreachable => 5,
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// What failed, and the way out.
+    pub message: String,
+    /// Why, from near to far.
+    pub causes: Vec<String>,
+}
+
+impl Failure {
+    /// Describes an error and its causes.
+    pub fn new(code: Code, error: &dyn Error) -> Self {
+        let causes = std::iter::successors(error.source(), |error: &&dyn Error| (*error).source());
+        let mut causes: Vec<_> = causes.map(ToString::to_string).collect();
+        causes.dedup();
+        Self { code, message: error.to_string(), causes }
+    }
+
+    /// Describes an error without causes.
+    pub fn text(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), causes: Vec::new() }
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
+        Self::new(resolve_code(&error), &error)
+    }
+}
+
+fn resolve_code(error: &ResolveError) -> Code {
+    match error {
+        ResolveError::NotFound { .. } | ResolveError::RevisionNotFound { .. } => Code::NotFound,
+        ResolveError::Unreachable { .. } | ResolveError::Network(_) => Code::Unreachable,
+        ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => Code::Verification,
+        ResolveError::Store(_) => Code::Unexpected,
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let code = match &error {
+            PublishError::Name(_) | PublishError::Branch { .. } | PublishError::Key(_) | PublishError::Case { .. } => {
+                Code::Usage
+            }
+            PublishError::Resolve(error) => resolve_code(error),
+            _ => Code::Unexpected,
+        };
+        Self::new(code, &error)
+    }
+}
+
+impl From<GetError> for Failure {
+    fn from(error: GetError) -> Self {
+        let code = match &error {
+            GetError::Name(_) | GetError::Pattern { .. } => Code::Usage,
+            GetError::NothingMatches { .. } => Code::NotFound,
+            GetError::Resolve(error) => resolve_code(error),
+            GetError::Fetch { source, .. } => match **source {
+                FetchError::Lies { .. } | FetchError::TooLarge { .. } => Code::Verification,
+                FetchError::NoProvider { .. } | FetchError::Failed { .. } => Code::Unreachable,
+                _ => Code::Unexpected,
+            },
+            GetError::FalseManifest { .. } | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
+            GetError::Checkout(_) | GetError::Store(_) => Code::Unexpected,
+        };
+        Self::new(code, &error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::Bootstrap { .. } | StartError::Attestor { .. } => Code::Usage,
+            _ => Code::Unexpected,
+        };
+        Self::new(code, &error)
+    }
+}

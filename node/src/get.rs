@@ -1,0 +1,275 @@
+//! Getting a repository: resolve, fetch what is missing, check what only a stranger vouches for, write it out.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use huddle_protocol::{
+    BlobHash, BlobHasher, DhtKey, FileEntry, GitError, GitOid, PublicKey, RepoId, Sha256, lfs_pointer_oid,
+};
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+use crate::{
+    checkout::{self, CheckoutError},
+    events::{Event, Events},
+    names,
+    node::Node,
+    resolve::{ResolveError, Resolved},
+    store::{BlobError, IndexError, StoreError},
+    transfer::{FetchError, Holders, Lie},
+    trust::Reason,
+};
+
+/// How many files are fetched at once.
+const AT_ONCE: usize = 4;
+
+/// What to get, and where to put it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Get {
+    /// The repository, with `@<revision>` or without.
+    pub repo: String,
+    /// Only files that match one of these patterns; all if there is none.
+    pub include: Vec<String>,
+    /// No files that match one of these patterns.
+    pub exclude: Vec<String>,
+    /// A folder to write the files to; without one they stay in the store.
+    pub to: Option<PathBuf>,
+}
+
+/// What was got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Got {
+    /// The repository's full name.
+    pub repo: RepoId,
+    /// The git commit id.
+    pub revision: GitOid,
+    /// The BLAKE3 of the signed manifest.
+    pub manifest: BlobHash,
+    /// Why it is believed, one word each.
+    pub reasons: Vec<String>,
+    /// How many files were asked for.
+    pub files: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// How many bytes had to be fetched.
+    pub fetched: u64,
+    /// Where the files were written.
+    pub to: Option<PathBuf>,
+    /// Who sent bytes that did not verify.
+    pub lies: Vec<Lie>,
+}
+
+/// Why something could not be got.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The name is not valid.
+    #[error(transparent)]
+    Name(#[from] huddle_protocol::ParseRepoError),
+    /// Not a pattern.
+    #[error("`{pattern}` is not a pattern: {reason}")]
+    Pattern { pattern: String, reason: String },
+    /// No file matches the patterns.
+    #[error("{repo} has no file that matches")]
+    NothingMatches { repo: RepoId },
+    /// The name leads nowhere.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A file could not be fetched.
+    #[error("cannot fetch {path}")]
+    Fetch { path: String, source: Arc<FetchError> },
+    /// The bytes are not those the commit names: whoever signed the manifest lied.
+    #[error("{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name")]
+    FalseManifest { path: String, signer: PublicKey },
+    /// The files could not be written out.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<BlobError> for GetError {
+    fn from(error: BlobError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<IndexError> for GetError {
+    fn from(error: IndexError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl Node {
+    /// Gets a repository.
+    ///
+    /// # Errors
+    /// See [`GetError`]; what was fetched before stays in the store, and the next try goes on from there.
+    pub async fn get(&self, get: Get, events: &Events) -> Result<Got, GetError> {
+        let (repo, revision) = names::parse(&get.repo)?;
+        let (include, exclude) = (patterns(&get.include)?, patterns(&get.exclude)?);
+        events.step(format!("looking for {repo}@{revision}")).await;
+        let resolved = self.resolver().resolve(&repo, &revision).await?;
+        let manifest = resolved.manifest.value();
+        let is_wanted = |file: &&FileEntry| {
+            (get.include.is_empty() || include.is_match(file.path.as_str())) && !exclude.is_match(file.path.as_str())
+        };
+        let files: Vec<_> = manifest.files().iter().filter(is_wanted).collect();
+        if files.is_empty() && !manifest.files().is_empty() {
+            return Err(GetError::NothingMatches { repo });
+        }
+        let bytes = files.iter().map(|file| file.size).sum();
+        events.tell(Event::Total { files: files.len() as u64, bytes }).await;
+        let lies_before = self.transfer().lies().len();
+        let fetched = self.fetch_files(&resolved, &files, events).await?;
+        if let Some(to) = &get.to {
+            events.step(format!("writing to {}", to.display())).await;
+            checkout::checkout(&self.store().blobs, manifest, &files, to).await?;
+        }
+        Ok(Got {
+            repo,
+            revision: resolved.revision(),
+            manifest: resolved.hash,
+            reasons: resolved.reasons.iter().map(|reason: &Reason| reason.word().to_owned()).collect(),
+            files: files.len() as u64,
+            bytes,
+            fetched,
+            to: get.to,
+            lies: self.transfer().lies().split_off(lies_before.min(self.transfer().lies().len())),
+        })
+    }
+
+    /// Keeps a revision and tells the network that (part of) it is here.
+    pub(crate) async fn keep(&self, resolved: &Resolved) -> Result<(), StoreError> {
+        let store = self.store();
+        if store.index.manifest(resolved.hash).is_some_and(|held| held.is_provided) {
+            return Ok(());
+        }
+        // The tag first: no collection may take bytes that are on their way.
+        let all = resolved.manifest.value().blobs().map(|(blob, _)| blob).chain([resolved.hash]);
+        store.blobs.pin(&format!("manifest/{}", resolved.hash), all).await?;
+        store.index.put_manifest(resolved.hash, &resolved.manifest, true)?;
+        self.make_known(resolved.manifest.value().repo(), resolved.hash, resolved.manifest.value()).await;
+        Ok(())
+    }
+
+    /// Looks for nodes that have a revision, and optionally one large blob of it under any name.
+    pub(crate) fn holders(&self, resolved: &Resolved, blob: Option<BlobHash>) -> Holders {
+        let keys = resolved.keys().into_iter().chain(blob.map(DhtKey::blob)).collect();
+        self.transfer().holders(keys, Vec::new())
+    }
+
+    async fn fetch_files(&self, resolved: &Resolved, files: &[&FileEntry], events: &Events) -> Result<u64, GetError> {
+        self.keep(resolved).await?;
+        let holders = self.holders(resolved, files.iter().max_by_key(|file| file.size).map(|file| file.blake3));
+        let fetched = AtomicU64::new(0);
+        stream::iter(files)
+            .map(Ok::<_, GetError>)
+            .try_for_each_concurrent(AT_ONCE, |file| {
+                let (holders, fetched) = (&holders, &fetched);
+                async move {
+                    fetched.fetch_add(self.fetch_file(file, holders, events).await?, Ordering::Relaxed);
+                    if resolved.must_hash() {
+                        self.check(file, resolved.manifest.signer()).await?;
+                    }
+                    Ok(())
+                }
+            })
+            .await?;
+        self.store().index.flush().await?;
+        Ok(fetched.into_inner())
+    }
+
+    /// Fetches one file unless it is here; returns how many bytes arrived.
+    async fn fetch_file(&self, file: &FileEntry, holders: &Holders, events: &Events) -> Result<u64, GetError> {
+        let name = file.path.as_str();
+        if self.store().blobs.is_complete(file.blake3).await? {
+            events.file(name, file.size, file.size);
+            return Ok(0);
+        }
+        let job = self.transfer().start(file.blake3, file.size, holders);
+        let mut progress = job.progress.clone();
+        let mut finished = std::pin::pin!(job.finished());
+        let lies_before = self.transfer().lies().len();
+        let result = loop {
+            tokio::select! {
+                result = &mut finished => break result,
+                Ok(()) = progress.changed() => events.file(name, *progress.borrow(), file.size),
+            }
+        };
+        for lie in self.transfer().lies().into_iter().skip(lies_before).filter(|lie| lie.blob == file.blake3) {
+            events.tell(Event::Lie { node: lie.node, file: name.to_owned() }).await;
+        }
+        result.map_err(|source| GetError::Fetch { path: name.to_owned(), source })?;
+        events.file(name, file.size, file.size);
+        Ok(*progress.borrow())
+    }
+
+    /// Hashes a file in full, once, and compares with what the commit names.
+    pub(crate) async fn check(&self, file: &FileEntry, signer: PublicKey) -> Result<(), GetError> {
+        let index = &self.store().index;
+        let is_known = match file.sha256 {
+            Some(sha256) => index.hashed_sha256(file.blake3) == Some(sha256),
+            None => index.hashed_git(file.blake3) == Some(file.git),
+        };
+        if is_known {
+            return Ok(());
+        }
+        let (mut sha256, mut git) = (sha2::Sha256::new(), BlobHasher::new(file.size));
+        let mut pieces = std::pin::pin!(self.store().blobs.read(file.blake3, 0..file.size));
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| BlobError::Store { doing: "read", reason: error.to_string() })?;
+            if file.is_lfs() { sha256.update(&piece) } else { git.update(&piece) }
+        }
+        let false_manifest = || GetError::FalseManifest { path: file.path.to_string(), signer };
+        let actual = if file.is_lfs() {
+            let sha256 = Sha256(sha256.finalize().into());
+            index.put_hashed(file.blake3, None, Some(sha256))?;
+            lfs_pointer_oid(&sha256, file.size)
+        } else {
+            let git = git.finish();
+            if let Ok(git) = git {
+                index.put_hashed(file.blake3, Some(git), None)?;
+            }
+            git
+        };
+        match actual {
+            Ok(actual) if actual == file.git => Ok(()),
+            Ok(_) | Err(GitError::Collision) | Err(_) => Err(false_manifest()),
+        }
+    }
+}
+
+/// Reads patterns as `hf download` does: `*` matches slashes too, a trailing slash means everything below.
+fn patterns(patterns: &[String]) -> Result<GlobSet, GetError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let error = |error: globset::Error| GetError::Pattern { pattern: pattern.clone(), reason: error.to_string() };
+        let below = if pattern.ends_with('/') { format!("{pattern}*") } else { pattern.clone() };
+        set.add(GlobBuilder::new(&below).literal_separator(false).build().map_err(error)?);
+    }
+    let error = |error: globset::Error| GetError::Pattern { pattern: String::new(), reason: error.to_string() };
+    set.build().map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_hub_clients() {
+        let set = patterns(&["*.json".to_owned(), "onnx/".to_owned()]).unwrap();
+        for (path, expected) in [("a.json", true), ("x/a.json", true), ("onnx/a/b", true), ("a.bin", false)] {
+            assert_eq!(set.is_match(path), expected, "{path}");
+        }
+        assert!(patterns(&["[".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! The node as the gateway sees it, and the task that serves the gateway.
+
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use huddle_gateway::{ByteStream, Hub, HubError, Options, Reference, Snapshot};
+use huddle_protocol::{FileEntry, RepoKind, Revision};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tracing::{error, info};
+
+use crate::{
+    get::GetError,
+    names,
+    node::Node,
+    resolve::{ResolveError, Resolved},
+};
+
+/// How long a client is told to wait before it asks again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a client waits for a file that has to be hashed in full first; hub clients give up after 10 s.
+const HASH: Duration = Duration::from_secs(8);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway cannot listen on {address}; choose another address with --gateway, or none with --no-gateway")]
+pub struct GatewayError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Serves the gateway until the node stops; returns where it listens.
+pub(crate) async fn serve(node: &Node) -> Result<(SocketAddr, JoinHandle<()>), GatewayError> {
+    let address = node.config().gateway.listen;
+    let error = |source| GatewayError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let address = listener.local_addr().map_err(error)?;
+    let options = Options { allowed_hosts: node.config().gateway.allowed_hosts.clone(), ..Options::default() };
+    let router = huddle_gateway::router(Arc::new(node.clone()), options);
+    let shutdown = node.shutdown_token().clone();
+    info!(%address, "gateway");
+    let serve = async move { huddle_gateway::serve(listener, router, shutdown.cancelled()).await };
+    Ok((address, tokio::spawn(serve)))
+}
+
+#[async_trait]
+impl Hub for Node {
+    async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
+        let revision: Revision = revision.parse().unwrap_or_default();
+        let resolved = self.look_up(kind, id, &revision).await?;
+        let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
+        Ok(Snapshot { repo: resolved.repo, manifest: Arc::new(resolved.manifest.value().clone()), reasons })
+    }
+
+    async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
+        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
+        let heads = self.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
+        let refs = heads.iter().flat_map(|head| head.value().refs());
+        Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
+    }
+
+    async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
+        let id = snapshot.repo.hub_id();
+        let revision = Revision::Commit(snapshot.manifest.revision());
+        let resolved = self.resolver().resolve(&snapshot.repo, &revision).await.map_err(|error| hub_error(&id, &error))?;
+        self.keep(&resolved).await.map_err(|error| internal(&error))?;
+        if resolved.must_hash() {
+            self.hash_first(&resolved, file).await?;
+        }
+        let holders = || self.holders(&resolved, Some(file.blake3));
+        let bytes = self.transfer().read(file.blake3, file.size, range, holders).await;
+        Ok(bytes.map_err(|error| internal(&error))?.boxed())
+    }
+}
+
+impl Node {
+    async fn look_up(&self, kind: RepoKind, id: &str, revision: &Revision) -> Result<Resolved, HubError> {
+        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
+        self.resolver().resolve(&repo, revision).await.map_err(|error| hub_error(id, &error))
+    }
+
+    /// Fetches and hashes a file that only a stranger's manifest vouches for, before a byte of it is passed on.
+    async fn hash_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), HubError> {
+        let holders = self.holders(resolved, Some(file.blake3));
+        let is_here = self.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))?;
+        if !is_here {
+            let job = self.transfer().start(file.blake3, file.size, &holders);
+            match tokio::time::timeout(HASH, job.finished()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(unavailable(&*error)),
+                Err(_) => return Err(unavailable(&"the file is being fetched and hashed; ask again")),
+            }
+        }
+        match self.check(file, resolved.manifest.signer()).await {
+            Ok(()) => Ok(()),
+            Err(error @ GetError::FalseManifest { .. }) => {
+                Err(HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() })
+            }
+            Err(error) => Err(internal(&error)),
+        }
+    }
+}
+
+fn hub_error(id: &str, error: &ResolveError) -> HubError {
+    match error {
+        ResolveError::NotFound { .. } => not_found(id, error),
+        ResolveError::RevisionNotFound { revision, .. } => HubError::RevisionNotFound { revision: revision.clone() },
+        ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => {
+            HubError::Untrusted { id: id.to_owned(), reason: error.to_string() }
+        }
+        ResolveError::Unreachable { .. } | ResolveError::Network(_) => unavailable(error),
+        ResolveError::Store(_) => internal(error),
+    }
+}
+
+fn not_found(id: &str, reason: &dyn std::fmt::Display) -> HubError {
+    HubError::RepoNotFound { id: id.to_owned(), reason: reason.to_string() }
+}
+
+fn unavailable(reason: &dyn std::fmt::Display) -> HubError {
+    HubError::Unavailable { reason: reason.to_string(), retry_after: RETRY }
+}
+
+/// Our own fault: the chain goes to the log under an id the client is told.
+fn internal(failure: &dyn std::error::Error) -> HubError {
+    let id = format!("{:016x}", rand::random::<u64>());
+    error!(%id, chain = ?crate::failure::Failure::new(crate::failure::Code::Unexpected, failure), "internal error");
+    HubError::Internal { id }
+}

@@ -1,0 +1,49 @@
+//! Logs on stderr, printed so that progress bars stay whole.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{
+    failure::{Code, Failure},
+    progress::Bars,
+};
+
+/// Starts to log what `filter` lets through; returns where progress is drawn.
+///
+/// # Errors
+/// If the filter is not one.
+pub(crate) fn init(filter: &str, is_service: bool) -> Result<Bars, Failure> {
+    // A node that runs for long says what it does; the libraries below it only what is wrong.
+    let filter = if is_service && filter == "warn" { "warn,huddle_node=info" } else { filter };
+    // One line of theirs is a warning about our own choice to do without their servers.
+    let filter = EnvFilter::try_new(filter).map_err(|error| Failure::new(Code::Usage, &error))?;
+    let bars = MultiProgress::new();
+    let writer = AboveBars(bars.clone());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    let _ = builder.with_ansi(io::stderr().is_terminal()).try_init(); // a second start in one process keeps the first
+    Ok(Bars::new(bars))
+}
+
+/// Writes to stderr while no bar is drawn.
+#[derive(Clone)]
+struct AboveBars(MultiProgress);
+
+impl<'a> MakeWriter<'a> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

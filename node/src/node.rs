@@ -1,0 +1,348 @@
+//! The composition root: starts the parts in order, and stops them in reverse.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use huddle_protocol::{NodeId, ParseKeyError, PublisherId, Record};
+use iroh::{Endpoint, Watcher, protocol::Router};
+use iroh_blobs::BlobsProtocol;
+use libp2p::Multiaddr;
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    announce::{Announcement, Announcer},
+    clock::unix_now,
+    config::{Config, DhtRole},
+    discovery::{self, Heard, Network, Role},
+    endpoint,
+    exchange::{self, Answers, Exchange},
+    home::{Home, HomeError, HomeLock},
+    identity::{Identity, KeyError},
+    resolve::{Recent, Resolver},
+    store::{
+        Store, StoreError,
+        records::{Limits, Records, RecordsError},
+    },
+    transfer::{self, Transfer},
+    trust::Policy,
+};
+
+/// How often a node signs its addresses anew; others forget them after two days.
+const RENEW: Duration = Duration::from_secs(6 * 60 * 60);
+/// How long connections may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long stopping may take.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The home is in use, or cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What this node keeps of the DHT cannot be opened.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// A bootstrap address is not a multiaddr.
+    #[error("network.bootstrap: `{address}` is not a multiaddr such as /ip4/192.0.2.1/tcp/4801/p2p/12D3KooW…")]
+    Bootstrap { address: String },
+    /// An attestor is not a publisher id.
+    #[error("trust.attestors: `{id}` is not a publisher id")]
+    Attestor { id: String, source: ParseKeyError },
+    /// The network cannot be joined.
+    #[error(transparent)]
+    Discovery(#[from] discovery::SpawnError),
+    /// The endpoint cannot be opened.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::BindError),
+    /// The gateway cannot listen.
+    #[cfg(feature = "gateway")]
+    #[error(transparent)]
+    Gateway(#[from] crate::hub::GatewayError),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] crate::control::ListenError),
+}
+
+/// How a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is stopped: with a control socket, the gateway and the configured addresses.
+    Long,
+    /// For one command: on any free port, without gateway, as a DHT client.
+    Once,
+}
+
+/// A running node. Cheap to clone; [`Node::shutdown`] stops it for everybody.
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    home: Home,
+    config: Config,
+    identity: Identity,
+    resolver: Resolver,
+    announcer: Announcer,
+    endpoint: Endpoint,
+    gateway: OnceLock<SocketAddr>,
+    publishing: Mutex<()>,
+    running: Running,
+}
+
+/// What has to be stopped.
+#[derive(Debug)]
+struct Running {
+    shutdown: CancellationToken,
+    router: Router,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<HomeLock>>,
+    since: Instant,
+}
+
+impl Node {
+    /// Starts a node; when this returns, it listens.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running then.
+    pub async fn start(home: Home, mut config: Config, mode: Mode) -> Result<Self, StartError> {
+        let since = Instant::now();
+        if mode == Mode::Once {
+            config.network.listen.iter_mut().for_each(|address| address.set_port(0));
+            config.network.dht = DhtRole::Client;
+            config.gateway.enabled = false;
+        }
+        let bootstrap = addresses(&config.network.bootstrap)?;
+        let policy = policy(&config)?;
+        let lock = home.lock()?;
+        let identity = Identity::open(&home, &config.publisher.key)?;
+        let store = Store::open(&home).await?;
+        let shutdown = CancellationToken::new();
+        let centre = discovery::centre(identity.node_id()).unwrap_or_default();
+        let records = Records::open(&home.dht(), centre, Limits::default())?;
+        let options = discovery::Options {
+            key: identity.node().clone(),
+            listen: config.network.listen.clone(),
+            bootstrap,
+            mdns: config.network.mdns,
+            role: match config.network.dht {
+                DhtRole::Auto => Role::Auto,
+                DhtRole::Server => Role::Server,
+                DhtRole::Client => Role::Client,
+            },
+            connections: discovery::ConnectionLimit::default(),
+        };
+        let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
+        let endpoint = endpoint::bind(identity.node(), &config.network.listen, &config.network.relays, &network);
+        let endpoint = endpoint.await?;
+        let transfer = Transfer::new(&endpoint, store.blobs.clone(), network.clone());
+        let router = Router::builder(endpoint.clone())
+            .accept(transfer::ALPN, BlobsProtocol::new(store.blobs.inner(), None))
+            .accept(exchange::ALPN, Answers::new(store.clone(), network.clone()))
+            .spawn();
+        let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());
+        let resolver = Resolver {
+            store,
+            network,
+            exchange: Exchange::new(&endpoint),
+            transfer,
+            policy,
+            own: identity.publisher_ids(),
+            recent: Arc::new(Recent::default()),
+        };
+        let running = Running {
+            tasks: Mutex::new(vec![driver, announcing]),
+            shutdown,
+            router,
+            lock: Mutex::new(Some(lock)),
+            since,
+        };
+        let node = Self(Arc::new(Inner {
+            home,
+            config,
+            identity,
+            resolver,
+            announcer,
+            endpoint,
+            gateway: OnceLock::new(),
+            publishing: Mutex::new(()),
+            running,
+        }));
+        node.run(heard, mode).await.inspect_err(|_| node.0.running.shutdown.cancel())?;
+        Ok(node)
+    }
+
+    /// Starts what works on a whole node.
+    async fn run(&self, heard: mpsc::Receiver<Heard>, mode: Mode) -> Result<(), StartError> {
+        let mut tasks = self.0.running.tasks.lock().await;
+        tasks.push(tokio::spawn(self.clone().listen_to_gossip(heard)));
+        tasks.push(tokio::spawn(self.clone().announce_addresses()));
+        if mode == Mode::Long {
+            #[cfg(feature = "gateway")]
+            if self.0.config.gateway.enabled {
+                let (address, task) = crate::hub::serve(self).await?;
+                let _ = self.0.gateway.set(address);
+                tasks.push(task);
+            }
+            tasks.push(crate::control::listen(self)?);
+            tasks.push(tokio::spawn(self.clone().announce_all()));
+            info!(node = %self.node_id(), took = ?self.0.running.since.elapsed(), "up");
+        }
+        Ok(())
+    }
+
+    async fn listen_to_gossip(self, mut heard: mpsc::Receiver<Heard>) {
+        let shutdown = self.shutdown_token().clone();
+        while let Some(Some(Heard::Head(pointer))) = shutdown.run_until_cancelled(heard.recv()).await {
+            if let Err(error) = self.resolver().heard(&pointer).await {
+                warn!(%error, "cannot keep a head that was announced");
+            }
+        }
+    }
+
+    /// Signs the addresses of this node whenever they change, and now and then.
+    async fn announce_addresses(self) {
+        let shutdown = self.shutdown_token().clone();
+        let mut addresses = self.0.endpoint.watch_addr();
+        loop {
+            if let Some(record) = endpoint::record(&self.0.endpoint, self.0.identity.node(), unix_now())
+                && !record.value().addresses().is_empty()
+            {
+                self.announcer().announce(vec![Announcement::Put(Box::new(Record::Node(record)))]).await;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = addresses.updated() => if changed.is_err() { return },
+                () = tokio::time::sleep(RENEW) => {}
+            }
+        }
+    }
+
+    /// Tells the network what was here before this start.
+    async fn announce_all(self) {
+        let manifests: Vec<_> = self.store().index.manifests().filter(|(_, held)| held.is_provided).collect();
+        for (hash, held) in manifests {
+            if self.shutdown_token().is_cancelled() {
+                return;
+            }
+            match self.store().manifest(hash).await {
+                Ok(Some(manifest)) => self.make_known(&held.repo, hash, manifest.value()).await,
+                Ok(None) => warn!(%hash, "a manifest the index lists is not in the store; try `huddle index rebuild`"),
+                Err(error) => warn!(%error, "cannot announce what is here"),
+            }
+        }
+    }
+
+    /// Stops everything, in reverse order, and waits for it. Others holding a clone see errors.
+    pub async fn shutdown(&self) {
+        let running = &self.0.running;
+        running.shutdown.cancel();
+        let stop = async {
+            let tasks = std::mem::take(&mut *running.tasks.lock().await);
+            for task in tasks.into_iter().rev() {
+                let _ = task.await; // a panic was logged where it happened
+            }
+            // Waiting longer only serves peers that are gone; those that are there have been told by then.
+            let _ = tokio::time::timeout(GOODBYE, running.router.shutdown()).await;
+        };
+        if tokio::time::timeout(STOP, stop).await.is_err() {
+            warn!("some parts did not stop in time");
+        }
+        self.store().close().await;
+        *running.lock.lock().await = None;
+    }
+
+    /// Waits until this node has joined the network it was told of; at once if it was told of none.
+    pub async fn ready(&self) {
+        let _ = self.network().ready().await; // stopped: nothing to wait for
+    }
+
+    /// Returns what is cancelled when the node stops.
+    pub fn shutdown_token(&self) -> &CancellationToken {
+        &self.0.running.shutdown
+    }
+
+    /// Returns the id of this node.
+    pub fn node_id(&self) -> NodeId {
+        self.0.identity.node_id()
+    }
+
+    /// Returns its keys.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Returns its home.
+    pub fn home(&self) -> &Home {
+        &self.0.home
+    }
+
+    /// Returns its configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Returns where its gateway listens.
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.0.gateway.get().copied()
+    }
+
+    /// Returns how long it has been up.
+    pub fn uptime(&self) -> Duration {
+        self.0.running.since.elapsed()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.resolver.store
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.0.resolver.network
+    }
+
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.0.resolver
+    }
+
+    pub(crate) fn transfer(&self) -> &Transfer {
+        &self.0.resolver.transfer
+    }
+
+    pub(crate) fn announcer(&self) -> &Announcer {
+        &self.0.announcer
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
+    pub(crate) fn publishing(&self) -> &Mutex<()> {
+        &self.0.publishing
+    }
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, StartError> {
+    let parse = |text: &String| text.parse().map_err(|_| StartError::Bootstrap { address: text.clone() });
+    texts.iter().map(parse).collect()
+}
+
+fn policy(config: &Config) -> Result<Policy, StartError> {
+    let parse = |id: &String| id.parse().map_err(|source| StartError::Attestor { id: id.clone(), source });
+    let attestors = config.trust.attestors.iter().map(parse).collect::<Result<Vec<PublisherId>, _>>()?;
+    Ok(Policy { attestors })
+}

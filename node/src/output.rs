@@ -1,0 +1,240 @@
+//! The only place that prints: results to stdout, as text or as one JSON object, everything else to stderr.
+
+use std::{
+    fmt::{self, Display},
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use huddle_protocol::{NodeId, PublisherId};
+use indicatif::HumanBytes;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::json;
+
+use crate::{
+    config::Config,
+    failure::{Code, Failure},
+    get::Got,
+    publish::Published,
+    report::{PeerReport, Resolution, Status},
+    store::Rebuilt,
+};
+
+/// The exit code of a command the user stopped.
+pub const INTERRUPTED: u8 = 130;
+
+/// Prints a result.
+pub(crate) fn print<T: Display + Serialize>(result: &T, json: bool) -> Result<(), Failure> {
+    let text = if json {
+        serde_json::to_string(result).map_err(|error| Failure::new(Code::Unexpected, &error))?
+    } else {
+        result.to_string()
+    };
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // `huddle … | head`
+        written => written.map_err(|error| Failure::new(Code::Unexpected, &error)),
+    }
+}
+
+/// Prints a secret, which is shown to whoever asked and to nobody else.
+pub(crate) fn secret(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::new(Code::Unexpected, &error))
+}
+
+/// Prints a failed command and returns its exit code.
+pub fn fail(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        let error = json!({ "error": failure.message, "causes": failure.causes, "code": failure.code });
+        eprintln!("{error}");
+    } else {
+        eprintln!("error: {}", clean(&failure.message));
+        for cause in &failure.causes {
+            eprintln!("  because: {}", clean(cause));
+        }
+    }
+    ExitCode::from(failure.code.number())
+}
+
+/// Tells the user something they should know.
+pub(crate) fn warn(text: &str) {
+    eprintln!("warning: {}", clean(text));
+}
+
+/// Tells the user something in passing.
+pub(crate) fn note(text: &str) {
+    eprintln!("{}", clean(text));
+}
+
+/// Takes out what could play tricks on a terminal; names come from strangers.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
+/// The ids of a home.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ids {
+    pub(crate) node_id: NodeId,
+    pub(crate) peer_id: String,
+    pub(crate) publisher_id: PublisherId,
+    pub(crate) home: String,
+}
+
+impl Display for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "publisher  {}", self.publisher_id)?;
+        writeln!(f, "node       {}", self.node_id)?;
+        writeln!(f, "peer       {}", self.peer_id)?;
+        write!(f, "home       {}", self.home)
+    }
+}
+
+/// Publisher keys by name.
+#[derive(Debug)]
+pub(crate) struct Keys(pub(crate) Vec<(String, PublisherId)>);
+
+impl Serialize for Keys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, id) in &self.0 {
+            map.serialize_entry(name, id)?;
+        }
+        map.end()
+    }
+}
+
+impl Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return write!(f, "no publisher keys yet; `huddle key new <name>` makes one");
+        }
+        self.0.iter().try_for_each(|(name, id)| writeln!(f, "{name:<16} {id}"))
+    }
+}
+
+impl Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_toml())
+    }
+}
+
+impl Display for Rebuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rebuilt: {} manifests and {} heads among {} blobs", self.manifests, self.heads, self.blobs)
+    }
+}
+
+impl Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.unchanged { "unchanged" } else { "published" };
+        writeln!(f, "{verb}  {}@{}", self.repo, clean(&self.branch))?;
+        writeln!(f, "revision   {}", self.revision)?;
+        writeln!(f, "manifest   {}", self.manifest)?;
+        write!(f, "files      {} ({})", self.files, HumanBytes(self.bytes))
+    }
+}
+
+impl Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "got        {}", self.repo)?;
+        writeln!(f, "revision   {}", self.revision)?;
+        writeln!(f, "trust      {}", self.reasons.join(", "))?;
+        let here = self.bytes.saturating_sub(self.fetched);
+        write!(f, "files      {} ({}; {} fetched", self.files, HumanBytes(self.bytes), HumanBytes(self.fetched))?;
+        if here > 0 && self.fetched > 0 { write!(f, ", the rest was here)")? } else { write!(f, ")")? }
+        if let Some(to) = &self.to {
+            write!(f, "\nin         {}", to.display())?;
+        }
+        for lie in &self.lies {
+            write!(f, "\nliar       {} ({}: {})", lie.node, lie.blob, clean(&lie.evidence))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.repo)?;
+        if let Some(title) = &self.title {
+            writeln!(f, "  {}", clean(title))?;
+        }
+        writeln!(f, "revision   {}", self.revision)?;
+        writeln!(f, "manifest   {}", self.manifest)?;
+        writeln!(f, "signer     {}", self.signer)?;
+        for reason in &self.explanation {
+            writeln!(f, "trust      {reason}")?;
+        }
+        writeln!(f, "files      {} ({}), {} here", self.files, HumanBytes(self.bytes), self.files_here)?;
+        if !self.card.license.is_empty() {
+            writeln!(f, "licence    {}", self.card.license.join(", "))?;
+        }
+        for (name, revision) in &self.refs {
+            writeln!(f, "ref        {revision} {name}")?;
+        }
+        for node in &self.providers {
+            writeln!(f, "provider   {node}")?;
+        }
+        for node in &self.unreachable {
+            writeln!(f, "provider   {node} (not reachable now)")?;
+        }
+        if self.providers.is_empty() {
+            writeln!(f, "provider   nobody else now")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "node       {}", self.node_id)?;
+        writeln!(f, "publisher  {}", self.publisher_id)?;
+        writeln!(f, "gateway    {}", self.gateway.as_deref().unwrap_or("off"))?;
+        for address in &self.addresses {
+            writeln!(f, "address    {address}")?;
+        }
+        for address in &self.endpoint {
+            writeln!(f, "endpoint   {address} (udp)")?;
+        }
+        writeln!(f, "peers      {}", self.peers)?;
+        writeln!(f, "revisions  {}", self.manifests)?;
+        writeln!(f, "up         {}", humantime::format_duration(std::time::Duration::from_secs(self.uptime)))?;
+        writeln!(f, "home       {}", self.home)?;
+        write!(f, "version    {}", self.version)
+    }
+}
+
+/// A node that has just started.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Up(pub(crate) Status);
+
+impl Display for Up {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "publisher  {}", self.0.publisher_id)?;
+        for address in &self.0.addresses {
+            writeln!(f, "address    {address}")?;
+        }
+        match &self.0.gateway {
+            Some(gateway) => write!(f, "gateway    HF_ENDPOINT={gateway}"),
+            None => write!(f, "gateway    off"),
+        }
+    }
+}
+
+/// Connected peers.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Peers(pub(crate) Vec<PeerReport>);
+
+impl Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return write!(f, "no peers yet; give one with --bootstrap, or wait for one on the local network");
+        }
+        for peer in &self.0 {
+            let arrow = if peer.is_inbound { "<-" } else { "->" };
+            let agent = clean(peer.agent.as_deref().unwrap_or("?"));
+            writeln!(f, "{arrow} {} {} {agent} {} s", peer.node_id, peer.address, peer.connected)?;
+        }
+        Ok(())
+    }
+}

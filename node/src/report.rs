@@ -1,0 +1,182 @@
+//! What a node says about itself, its peers and a repository.
+
+use std::time::SystemTime;
+
+use futures::StreamExt;
+use huddle_protocol::{BlobHash, Card, GitOid, NodeId, PublicKey, PublisherId, RepoId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    discovery::{Direction, peer_id},
+    node::Node,
+    resolve::{ResolveError, Resolved},
+    store::Held,
+};
+
+/// How long providers are looked for.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A running node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its id.
+    pub node_id: NodeId,
+    /// The same id as libp2p writes it.
+    pub peer_id: String,
+    /// Who signs what is published here.
+    pub publisher_id: PublisherId,
+    /// Where other nodes reach it, as multiaddrs.
+    pub addresses: Vec<String>,
+    /// Where its iroh endpoint answers.
+    pub endpoint: Vec<String>,
+    /// The URL of its gateway.
+    pub gateway: Option<String>,
+    /// How many peers it is connected to.
+    pub peers: u64,
+    /// How many revisions it keeps for others.
+    pub manifests: u64,
+    /// How long it has been up, in seconds.
+    pub uptime: u64,
+    /// Its version.
+    pub version: String,
+    /// Its home.
+    pub home: String,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// Its id.
+    pub node_id: NodeId,
+    /// Where it is.
+    pub address: String,
+    /// Which software it says it runs.
+    pub agent: Option<String>,
+    /// Whether it called us.
+    pub is_inbound: bool,
+    /// How long it has been connected, in seconds.
+    pub connected: u64,
+}
+
+/// What a name leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// The repository's full name.
+    pub repo: RepoId,
+    /// The git commit id.
+    pub revision: GitOid,
+    /// The BLAKE3 of the signed manifest.
+    pub manifest: BlobHash,
+    /// Who signed the manifest.
+    pub signer: PublicKey,
+    /// Why it is believed, one word each: `proven`, `signed`, `attested`.
+    pub reasons: Vec<String>,
+    /// The same in sentences.
+    pub explanation: Vec<String>,
+    /// The first line of the commit message.
+    pub title: Option<String>,
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// How many files it has.
+    pub files: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// How many of the files are here in full.
+    pub files_here: u64,
+    /// Branches and tags, and what they point to.
+    pub refs: std::collections::BTreeMap<String, GitOid>,
+    /// What the README says.
+    pub card: Card,
+    /// Other nodes that offer it and can be reached.
+    pub providers: Vec<NodeId>,
+    /// Other nodes that offer it and cannot be reached now.
+    pub unreachable: Vec<NodeId>,
+}
+
+impl Node {
+    /// Describes this node.
+    pub async fn status(&self) -> Status {
+        let addresses = self.network().addresses().await.unwrap_or_default();
+        Status {
+            node_id: self.node_id(),
+            peer_id: peer_id(self.node_id()).map(|id| id.to_string()).unwrap_or_default(),
+            publisher_id: self.identity().default_publisher(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            endpoint: self.endpoint().addr().ip_addrs().map(ToString::to_string).collect(),
+            gateway: self.gateway().map(|address| format!("http://{address}")),
+            peers: self.network().peers().await.map_or(0, |peers| peers.len() as u64),
+            manifests: self.store().index.manifests().filter(|(_, held)| held.is_provided).count() as u64,
+            uptime: self.uptime().as_secs(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            home: self.home().path().display().to_string(),
+        }
+    }
+
+    /// Lists the peers this node is connected to.
+    pub async fn peer_reports(&self) -> Vec<PeerReport> {
+        let peers = self.network().peers().await.unwrap_or_default();
+        let report = |peer: crate::discovery::Peer| PeerReport {
+            node_id: peer.node,
+            address: peer.address.to_string(),
+            agent: peer.agent,
+            is_inbound: peer.direction == Direction::Inbound,
+            connected: SystemTime::now().duration_since(peer.since).map_or(0, |since| since.as_secs()),
+        };
+        peers.into_iter().map(report).collect()
+    }
+
+    /// Resolves a name and says what was found, who vouches for it and who has it.
+    ///
+    /// # Errors
+    /// If the name leads nowhere.
+    pub async fn explain(&self, text: &str) -> Result<Resolution, crate::failure::Failure> {
+        use crate::failure::{Code, Failure};
+        let (repo, revision) = crate::names::parse(text).map_err(|error| Failure::new(Code::Usage, &error))?;
+        let resolved = self.resolver().resolve(&repo, &revision).await?;
+        Ok(self.describe(resolved).await?)
+    }
+
+    async fn describe(&self, resolved: Resolved) -> Result<Resolution, ResolveError> {
+        let manifest = resolved.manifest.value();
+        let (providers, unreachable) = self.look_for_providers(&resolved).await;
+        let mut files_here = 0;
+        for file in manifest.files() {
+            let held = self.store().blobs.held(file.blake3).await.map_err(crate::store::StoreError::from)?;
+            files_here += u64::from(matches!(held, Held::Complete(_)));
+        }
+        let heads = self.store().index.heads(&resolved.repo);
+        let refs = heads.iter().flat_map(|head| head.value().refs());
+        Ok(Resolution {
+            repo: resolved.repo.clone(),
+            revision: resolved.revision(),
+            manifest: resolved.hash,
+            signer: resolved.manifest.signer(),
+            reasons: resolved.reasons.iter().map(|reason| reason.word().to_owned()).collect(),
+            explanation: resolved.reasons.iter().map(|reason| reason.sentence()).collect(),
+            title: manifest.commit().map(|commit| commit.title().to_owned()),
+            time: manifest.time(),
+            files: manifest.files().len() as u64,
+            bytes: manifest.total_size(),
+            files_here,
+            refs: refs.map(|(name, target)| (name.to_string(), target.revision)).collect(),
+            card: manifest.card().clone(),
+            providers,
+            unreachable,
+        })
+    }
+
+    async fn look_for_providers(&self, resolved: &Resolved) -> (Vec<NodeId>, Vec<NodeId>) {
+        let holders = self.holders(resolved, None);
+        let found = futures::stream::unfold(0, |at| {
+            let holders = &holders;
+            async move { Some((holders.ready(at).await?, at + 1)) }
+        });
+        let mut providers = Vec::new();
+        let collect = found.for_each(|node| {
+            providers.push(node);
+            std::future::ready(())
+        });
+        let _ = tokio::time::timeout(LOOK, collect).await; // enough is known by then
+        (providers, holders.unreachable())
+    }
+}

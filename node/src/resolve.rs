@@ -1,0 +1,402 @@
+//! From a name to a manifest that may be believed: heads from the DHT and from whoever has the repository.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt};
+use huddle_protocol::{
+    BlobHash, DhtKey, GitOid, Head, HeadPointer, Manifest, NodeId, Precedence, PublicKey, PublisherId, Record, RepoId,
+    Request, Response, Revision, Signed, Target,
+};
+use tracing::debug;
+
+use crate::{
+    discovery::{Network, NetworkError},
+    exchange::{Exchange, heads_of},
+    store::{Store, StoreError},
+    transfer::{self, FetchError, Holders, Transfer},
+    trust::{self, Policy, Reason, Refusal},
+};
+
+/// How long a head is used without asking the network again; gossip brings newer ones meanwhile.
+const FRESH: Duration = Duration::from_secs(30);
+/// How many peers are asked for a head at once.
+const ASK_AT_ONCE: usize = 4;
+/// How many peers are asked for a head in all.
+const ASK_IN_ALL: usize = 16;
+/// How many manifests are kept decoded.
+const DECODED: usize = 32;
+/// How long peers are asked for heads or manifests before what is known by then has to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why a name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// Nobody offers the repository.
+    #[error("nobody on the network offers {repo}; is the name right, and is a node that has it online?")]
+    NotFound { repo: RepoId },
+    /// The repository is known, the revision is not.
+    #[error("{repo} has no revision `{revision}`; it has {}", known.join(", "))]
+    RevisionNotFound { repo: RepoId, revision: String, known: Vec<String> },
+    /// Somebody has it, nobody can be reached.
+    #[error("{repo} exists, but nobody who has it can be reached now")]
+    Unreachable { repo: RepoId, source: Option<Box<FetchError>> },
+    /// It was found, but nothing says that it is what it claims to be.
+    #[error("{repo} was found, but is not trusted: {refusal}")]
+    Untrusted { repo: RepoId, refusal: Refusal },
+    /// The publisher signed two different heads under one number.
+    #[error("the publisher of {repo} signed two different heads under one number; neither is used")]
+    Fork { repo: RepoId },
+    /// The manifest does not decode.
+    #[error("the manifest {manifest} of {repo} is not valid")]
+    Invalid { repo: RepoId, manifest: BlobHash },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network part of this node has stopped.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}
+
+/// A revision that was found and is believed.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The repository, as asked for.
+    pub repo: RepoId,
+    /// The name of the manifest.
+    pub hash: BlobHash,
+    /// The manifest and its signature.
+    pub manifest: Arc<Signed<Manifest>>,
+    /// Why it is believed.
+    pub reasons: Vec<Reason>,
+}
+
+impl Resolved {
+    /// Returns the commit id.
+    pub fn revision(&self) -> GitOid {
+        self.manifest.value().revision()
+    }
+
+    /// Returns what providers of this revision and its repository announce.
+    pub fn keys(&self) -> Vec<DhtKey> {
+        vec![DhtKey::manifest(self.hash), DhtKey::repo(&self.repo), DhtKey::revision(self.revision())]
+    }
+
+    /// Reports whether bytes must be hashed in full before they are believed.
+    pub fn must_hash(&self) -> bool {
+        trust::must_hash(&self.reasons)
+    }
+}
+
+/// Resolves names. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    /// Where heads and manifests are kept.
+    pub store: Store,
+    /// Where heads are announced.
+    pub network: Network,
+    /// How peers are asked for them.
+    pub exchange: Exchange,
+    /// How manifests are fetched.
+    pub transfer: Transfer,
+    /// Whose word counts.
+    pub policy: Policy,
+    /// Publishers whose keys are here: their heads are made here and nowhere else.
+    pub own: Vec<PublisherId>,
+    /// What was looked up a moment ago.
+    pub recent: Arc<Recent>,
+}
+
+/// What was looked up a moment ago. Bounded.
+#[derive(Debug, Default)]
+pub struct Recent {
+    heads: Mutex<HashMap<String, Instant>>,
+    manifests: Mutex<HashMap<BlobHash, Arc<Signed<Manifest>>>>,
+}
+
+impl Resolver {
+    /// Finds a revision of a repository and decides whether to believe it.
+    ///
+    /// # Errors
+    /// See [`ResolveError`].
+    pub async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, ResolveError> {
+        if let Revision::Commit(id) = revision
+            && let Some(resolved) = self.pinned(repo, *id, &self.store.index.manifests_of(*id), None).await?
+        {
+            return Ok(resolved);
+        }
+        let heads = match self.heads(repo).await {
+            // A pinned commit may be held by somebody under another name.
+            Err(ResolveError::NotFound { .. }) if matches!(revision, Revision::Commit(_)) => Vec::new(),
+            heads => heads?,
+        };
+        if let Some(target) = heads.iter().find_map(|head| head.value().find(revision)) {
+            return self.target(repo, revision, target).await;
+        }
+        if let Revision::Commit(id) = revision {
+            return self.by_commit(repo, *id, !heads.is_empty()).await;
+        }
+        let known = heads.iter().flat_map(|head| head.value().refs().keys()).take(20).map(ToString::to_string);
+        let known = Vec::from_iter(known);
+        Err(ResolveError::RevisionNotFound { repo: repo.clone(), revision: revision.to_string(), known })
+    }
+
+    /// Returns the newest heads of a repository: the publisher's one, or those of trusted mirrors.
+    ///
+    /// # Errors
+    /// If there are none, or the publisher contradicts himself.
+    pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+        let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher));
+        let known = self.believed_heads(repo);
+        if !known.is_empty() && (is_own || self.recent.is_fresh(repo)) {
+            return Ok(known);
+        }
+        self.heads_from_network(repo).await
+    }
+
+    /// Returns the newest heads of a repository, having asked the network just now.
+    ///
+    /// # Errors
+    /// If there are none, or the publisher contradicts himself.
+    pub async fn heads_from_network(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+        let known = self.believed_heads(repo);
+        let pointers = self.pointers(repo).await?;
+        for pointer in &pointers {
+            self.store.keep_pointer(pointer).await?;
+        }
+        let is_current = |known: &[Signed<Head>]| {
+            !known.is_empty()
+                && pointers.iter().all(|pointer| {
+                    known.iter().any(|head| {
+                        head.signer() == pointer.signer() && head.value().seq() >= pointer.value().seq
+                    })
+                })
+        };
+        if !is_current(&known) || pointers.is_empty() {
+            self.ask_for_heads(repo, |this| is_current(&this.believed_heads(repo))).await?;
+        }
+        let heads = self.believed_heads(repo);
+        if heads.is_empty() {
+            return Err(match pointers.is_empty() {
+                true => ResolveError::NotFound { repo: repo.clone() },
+                false => ResolveError::Unreachable { repo: repo.clone(), source: None },
+            });
+        }
+        self.recent.refreshed(repo);
+        Ok(heads)
+    }
+
+    /// Keeps a head somebody announced, if this node has the repository; the next look-up then asks for it.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn heard(&self, pointer: &Signed<HeadPointer>) -> Result<(), StoreError> {
+        let repo = &pointer.value().repo;
+        if self.store.index.heads(repo).is_empty() {
+            return Ok(());
+        }
+        if self.store.keep_pointer(pointer).await? == Precedence::Newer {
+            debug!(%repo, seq = pointer.value().seq, "heard of a newer head");
+            self.recent.forget(repo);
+        }
+        Ok(())
+    }
+
+    fn believed_heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
+        let mut heads = self.store.index.heads(repo);
+        heads.retain(|head| self.is_believed(repo, head.signer()));
+        heads
+    }
+
+    fn is_believed(&self, repo: &RepoId, signer: PublicKey) -> bool {
+        match repo.publisher() {
+            Some(publisher) => publisher.0 == signer,
+            None => self.policy.attestors.contains(&signer.into()),
+        }
+    }
+
+    /// Looks the newest pointers up in the DHT: the publisher's, or each trusted mirror's.
+    async fn pointers(&self, repo: &RepoId) -> Result<Vec<Signed<HeadPointer>>, ResolveError> {
+        let keys = match repo.publisher() {
+            Some(_) => vec![DhtKey::head(repo)],
+            None => self.policy.attestors.iter().map(|attestor| DhtKey::attestation(repo, *attestor)).collect(),
+        };
+        let mut pointers = Vec::new();
+        for key in keys {
+            match self.network.get(key).await {
+                Ok(Some(Record::Head(pointer))) => pointers.push(pointer),
+                Ok(_) => {}
+                Err(NetworkError::TimedOut) => debug!(%repo, "nobody answered; what is known has to do"),
+                Err(NetworkError::Fork { .. }) => return Err(ResolveError::Fork { repo: repo.clone() }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pointers)
+    }
+
+    /// Asks providers of the repository for its heads until `is_enough`.
+    async fn ask_for_heads(&self, repo: &RepoId, is_enough: impl Fn(&Self) -> bool) -> Result<(), ResolveError> {
+        let request = Request::Head { repo: repo.clone() };
+        let ask = |node: NodeId| {
+            let request = &request;
+            async move { self.exchange.ask(node, request).await.inspect_err(|error| debug!(%error, "no head")).ok() }
+        };
+        let asked = async {
+            let mut answers = std::pin::pin!(self.nodes(DhtKey::repo(repo)).map(ask).buffer_unordered(ASK_AT_ONCE));
+            while let Some(answer) = answers.next().await {
+                let Some(Response::Head { heads }) = answer else { continue };
+                for head in heads_of(repo, &heads) {
+                    if self.is_believed(repo, head.signer())
+                        && self.store.keep_head(&head).await? == Precedence::Fork
+                    {
+                        return Err(ResolveError::Fork { repo: repo.clone() });
+                    }
+                }
+                if is_enough(self) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Ok(()))
+    }
+
+    fn nodes(&self, key: DhtKey) -> impl Stream<Item = NodeId> + use<> {
+        transfer::providers(self.network.clone(), key).take(ASK_IN_ALL)
+    }
+
+    /// Fetches and judges the manifest a head names.
+    async fn target(&self, repo: &RepoId, asked: &Revision, target: Target) -> Result<Resolved, ResolveError> {
+        let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
+        let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(keys, Vec::new())).await?;
+        let untrusted = |refusal| ResolveError::Untrusted { repo: repo.clone(), refusal };
+        if manifest.value().revision() != target.revision {
+            return Err(untrusted(Refusal::OtherRevision));
+        }
+        // A short id or a name is settled by the head; only a full id was pinned.
+        let reasons = trust::judge(&manifest, repo, asked, &self.policy).map_err(untrusted)?;
+        Ok(Resolved { repo: repo.clone(), hash: target.manifest, manifest, reasons })
+    }
+
+    /// Asks whoever holds a commit, under any name, for its manifests.
+    async fn by_commit(&self, repo: &RepoId, id: GitOid, repo_is_known: bool) -> Result<Resolved, ResolveError> {
+        let request = Request::Revision { revision: id };
+        let search = async {
+            let mut nodes = std::pin::pin!(self.nodes(DhtKey::revision(id)));
+            let mut last = None;
+            while let Some(node) = nodes.next().await {
+                let Ok(Response::Revision { manifests }) = self.exchange.ask(node, &request).await else { continue };
+                match self.pinned(repo, id, &manifests, Some(node)).await {
+                    Ok(Some(resolved)) => return Ok(Some(resolved)),
+                    Ok(None) => {}
+                    Err(error) => last = Some(error),
+                }
+            }
+            last.map_or(Ok(None), Err)
+        };
+        match tokio::time::timeout(PATIENCE, search).await.unwrap_or(Ok(None))? {
+            Some(resolved) => Ok(resolved),
+            None if repo_is_known => Err(ResolveError::RevisionNotFound {
+                repo: repo.clone(),
+                revision: id.to_string(),
+                known: vec!["other revisions only".to_owned()],
+            }),
+            None => Err(ResolveError::NotFound { repo: repo.clone() }),
+        }
+    }
+
+    /// Returns the first of some manifests that may be believed for a pinned commit.
+    async fn pinned(
+        &self,
+        repo: &RepoId,
+        id: GitOid,
+        manifests: &[BlobHash],
+        from: Option<NodeId>,
+    ) -> Result<Option<Resolved>, ResolveError> {
+        let mut refused = None;
+        let mut resolved: Option<Resolved> = None;
+        for hash in manifests {
+            let holders = || self.transfer.holders(vec![DhtKey::manifest(*hash)], from.into_iter().collect());
+            let manifest = match self.manifest(repo, *hash, holders).await {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    debug!(%error, "a manifest that cannot be had");
+                    continue;
+                }
+            };
+            match trust::judge(&manifest, repo, &Revision::Commit(id), &self.policy) {
+                Ok(reasons) => {
+                    let found = Resolved { repo: repo.clone(), hash: *hash, manifest, reasons };
+                    // The publisher's own manifest needs no second hashing: prefer it.
+                    if resolved.as_ref().is_none_or(|other| other.must_hash() && !found.must_hash()) {
+                        resolved = Some(found);
+                    }
+                }
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        match (resolved, refused) {
+            (Some(resolved), _) => Ok(Some(resolved)),
+            (None, Some(refusal)) if from.is_some() => Err(ResolveError::Untrusted { repo: repo.clone(), refusal }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a manifest, fetched if it is not here.
+    async fn manifest(
+        &self,
+        repo: &RepoId,
+        hash: BlobHash,
+        holders: impl FnOnce() -> Holders,
+    ) -> Result<Arc<Signed<Manifest>>, ResolveError> {
+        if let Some(manifest) = self.recent.manifest(hash) {
+            return Ok(manifest);
+        }
+        let mut manifest = self.store.manifest(hash).await?;
+        if manifest.is_none() {
+            let limit = Signed::<Manifest>::MAX_ENVELOPE as u64;
+            let fetched = self.transfer.fetch_small(hash, limit, &holders()).await;
+            fetched.map_err(|source| ResolveError::Unreachable { repo: repo.clone(), source: Some(Box::new(source)) })?;
+            manifest = self.store.manifest(hash).await?;
+            if let Some(manifest) = &manifest {
+                self.store.index.put_manifest(hash, manifest, false).map_err(StoreError::from)?;
+            }
+        }
+        let manifest = manifest.map(Arc::new).ok_or(ResolveError::Invalid { repo: repo.clone(), manifest: hash })?;
+        self.recent.decoded(hash, &manifest);
+        Ok(manifest)
+    }
+}
+
+impl Recent {
+    fn is_fresh(&self, repo: &RepoId) -> bool {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.get(&repo.folded()).is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    fn refreshed(&self, repo: &RepoId) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.retain(|_, at| at.elapsed() < FRESH);
+        heads.insert(repo.folded(), Instant::now());
+    }
+
+    fn forget(&self, repo: &RepoId) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(&repo.folded());
+    }
+
+    fn manifest(&self, hash: BlobHash) -> Option<Arc<Signed<Manifest>>> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
+    }
+
+    fn decoded(&self, hash: BlobHash, manifest: &Arc<Signed<Manifest>>) {
+        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        if manifests.len() >= DECODED {
+            manifests.clear();
+        }
+        manifests.insert(hash, Arc::clone(manifest));
+    }
+}

@@ -1,0 +1,270 @@
+//! Bytes by BLAKE3: a thin face over iroh's file store that speaks the protocol's types.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use huddle_protocol::BlobHash;
+use iroh_blobs::{
+    BlobFormat, Hash, HashAndFormat,
+    api::{
+        Store,
+        blobs::{AddPathOptions, AddProgressItem, BlobStatus, ExportMode, ExportOptions, ImportMode},
+        proto::{Bitfield, ExportRangesItem},
+    },
+    hashseq::HashSeq,
+    store::fs::FsStore,
+};
+use tokio::sync::mpsc;
+
+/// Why a blob cannot be stored or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The store of this home cannot be opened.
+    #[error("cannot open the blob store {}: {reason}", path.display())]
+    Open { path: PathBuf, reason: String },
+    /// A file cannot be taken in.
+    #[error("cannot store {}: {reason}", path.display())]
+    Import { path: PathBuf, reason: String },
+    /// Bytes cannot be stored, listed or read.
+    #[error("cannot {doing} the blob store: {reason}")]
+    Store { doing: &'static str, reason: String },
+    /// The blob is not here, or not all of it.
+    #[error("blob {hash} is not here in full")]
+    Missing { hash: BlobHash },
+}
+
+fn store_error(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> BlobError {
+    move |error| BlobError::Store { doing, reason: format!("{error:#}") }
+}
+
+/// How much of a blob is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Missing,
+    /// Some of it.
+    Partial,
+    /// All of it: this many bytes.
+    Complete(u64),
+}
+
+/// The blob store of one home.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    store: FsStore,
+}
+
+impl Blobs {
+    pub(super) async fn open(path: &Path) -> Result<Self, BlobError> {
+        let error = |reason: &dyn std::fmt::Display| BlobError::Open {
+            path: path.to_owned(),
+            reason: format!("{reason:#}"),
+        };
+        crate::home::create_private_dir(path).map_err(|source| error(&source))?;
+        Ok(Self { store: FsStore::load(path).await.map_err(|source| error(&source))? })
+    }
+
+    /// Returns iroh's own handle, for what moves bytes.
+    pub(crate) fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes everything to disk and closes the store; nothing works afterwards.
+    pub(super) async fn close(&self) {
+        if let Err(error) = self.store.shutdown().await {
+            tracing::debug!(%error, "the blob store is closed already"); // by the router that served it
+        }
+    }
+
+    /// Stores bytes.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub async fn add(&self, bytes: impl Into<Bytes>) -> Result<BlobHash, BlobError> {
+        let added = self.store.blobs().add_bytes(bytes).with_tag().await;
+        Ok(from_iroh(added.map_err(|error| store_error("write to")(&error))?.hash))
+    }
+
+    /// Takes in a file, by reference to where it is or as a copy; reports the bytes hashed so far.
+    ///
+    /// # Errors
+    /// If it cannot be read, or copied.
+    pub async fn import(
+        &self,
+        path: &Path,
+        copy: bool,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(BlobHash, u64), BlobError> {
+        let error =
+            |reason: &dyn std::fmt::Display| BlobError::Import { path: path.to_owned(), reason: format!("{reason:#}") };
+        let mode = if copy { ImportMode::Copy } else { ImportMode::TryReference };
+        let options = AddPathOptions { path: path.to_owned(), mode, format: BlobFormat::Raw };
+        let mut stream = std::pin::pin!(self.store.blobs().add_path_with_opts(options).stream().await);
+        let mut size = 0;
+        while let Some(item) = stream.next().await {
+            match item {
+                AddProgressItem::Size(bytes) => size = bytes,
+                AddProgressItem::OutboardProgress(bytes) => progress(bytes),
+                AddProgressItem::CopyProgress(_) | AddProgressItem::CopyDone => {}
+                AddProgressItem::Done(tag) => {
+                    let hash = tag.hash();
+                    // Collection is off, but a tag says so to every version of the store that will read this one.
+                    let tagged = self.store.tags().set(hash.to_hex(), HashAndFormat::raw(hash)).await;
+                    tagged.map_err(|source| error(&source))?;
+                    return Ok((from_iroh(hash), size));
+                }
+                AddProgressItem::Error(source) => return Err(error(&source)),
+            }
+        }
+        Err(error(&"the store stopped"))
+    }
+
+    /// Marks blobs as wanted, present or not, under one name: they are never collected.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub async fn pin(&self, name: &str, blobs: impl IntoIterator<Item = BlobHash>) -> Result<(), BlobError> {
+        let error = store_error("write to");
+        let list: HashSeq = blobs.into_iter().map(to_iroh).collect();
+        let list = self.store.blobs().add_bytes(Bytes::from(list)).temp_tag().await.map_err(|source| error(&source))?;
+        let pinned = self.store.tags().set(name, HashAndFormat::hash_seq(list.hash())).await;
+        pinned.map_err(|source| error(&source))
+    }
+
+    /// Returns how much of a blob is here.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub async fn held(&self, hash: BlobHash) -> Result<Held, BlobError> {
+        let status = self.store.blobs().status(to_iroh(hash)).await;
+        Ok(match status.map_err(|error| store_error("read")(&error))? {
+            BlobStatus::NotFound => Held::Missing,
+            BlobStatus::Partial { .. } => Held::Partial,
+            BlobStatus::Complete { size } => Held::Complete(size),
+        })
+    }
+
+    /// Reports whether all of a blob is here.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub async fn is_complete(&self, hash: BlobHash) -> Result<bool, BlobError> {
+        Ok(matches!(self.held(hash).await?, Held::Complete(_)))
+    }
+
+    /// Returns which parts of a blob are here, now and as they arrive.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub(crate) async fn observe(&self, hash: BlobHash) -> Result<impl Stream<Item = Bitfield> + use<>, BlobError> {
+        let observed = self.store.blobs().observe(to_iroh(hash)).stream().await;
+        observed.map_err(|error| store_error("read")(&error))
+    }
+
+    /// Returns which parts of a blob are here now.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub(crate) async fn parts(&self, hash: BlobHash) -> Result<Bitfield, BlobError> {
+        let observed = self.store.blobs().observe(to_iroh(hash)).await;
+        observed.map_err(|error| store_error("read")(&error))
+    }
+
+    /// Returns a whole blob, or `None` if it is not here in full or larger than `limit`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn small(&self, hash: BlobHash, limit: usize) -> Result<Option<Bytes>, BlobError> {
+        match self.held(hash).await? {
+            Held::Complete(size) if size <= limit as u64 => {}
+            _ => return Ok(None),
+        }
+        let bytes = self.store.blobs().get_bytes(to_iroh(hash)).await;
+        bytes.map(Some).map_err(|error| store_error("read")(&error))
+    }
+
+    /// Returns the first `length` bytes of a complete blob.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn start_of(&self, hash: BlobHash, length: u64) -> Result<Option<Vec<u8>>, BlobError> {
+        let Held::Complete(size) = self.held(hash).await? else { return Ok(None) };
+        let bytes = self.store.blobs().export_ranges(to_iroh(hash), 0..length.min(size)).concatenate().await;
+        bytes.map(Some).map_err(|error| store_error("read")(&error))
+    }
+
+    /// Streams a range that is here; ends early, with an error, if it is not.
+    pub fn read(&self, hash: BlobHash, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let store = self.store.clone();
+        let (send, receive) = mpsc::channel(4);
+        tokio::spawn(async move {
+            if range.is_empty() {
+                return;
+            }
+            let items = store.blobs().export_ranges(to_iroh(hash), range.clone()).stream();
+            let mut items = std::pin::pin!(items);
+            while let Some(item) = items.next().await {
+                let sent = match item {
+                    ExportRangesItem::Size(_) => continue,
+                    ExportRangesItem::Data(leaf) => {
+                        // Leaves are whole chunks; the range may begin and end inside one.
+                        let end = leaf.offset + leaf.data.len() as u64;
+                        let from = range.start.clamp(leaf.offset, end) - leaf.offset;
+                        let to = range.end.clamp(leaf.offset, end) - leaf.offset;
+                        let data = leaf.data.slice(from as usize..to as usize);
+                        if data.is_empty() { Ok(()) } else { send.send(Ok(data)).await }
+                    }
+                    ExportRangesItem::Error(error) => send.send(Err(io::Error::other(format!("{error:#}")))).await,
+                };
+                if sent.is_err() {
+                    return;
+                }
+            }
+        });
+        futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) })
+    }
+
+    /// Writes a complete blob to a file, copying on write where the file system can.
+    ///
+    /// # Errors
+    /// If it is not here, or the disk is full.
+    pub async fn export(&self, hash: BlobHash, target: &Path) -> Result<(), BlobError> {
+        if !self.is_complete(hash).await? {
+            return Err(BlobError::Missing { hash });
+        }
+        let options = ExportOptions { hash: to_iroh(hash), mode: ExportMode::Copy, target: target.to_owned() };
+        let exported = self.store.blobs().export_with_opts(options).finish().await;
+        exported.map(drop).map_err(|error| BlobError::Store { doing: "copy from", reason: format!("{error:#}") })
+    }
+
+    /// Returns every complete blob.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub(super) async fn complete(&self) -> Result<Vec<BlobHash>, BlobError> {
+        let hashes = self.store.blobs().list().hashes().await.map_err(|error| store_error("list")(&error))?;
+        let mut complete = Vec::with_capacity(hashes.len());
+        for hash in hashes.into_iter().map(from_iroh) {
+            if self.is_complete(hash).await? {
+                complete.push(hash);
+            }
+        }
+        Ok(complete)
+    }
+}
+
+/// Converts to iroh's type.
+pub(crate) fn to_iroh(hash: BlobHash) -> Hash {
+    Hash::from_bytes(hash.0)
+}
+
+/// Converts from iroh's type.
+pub(crate) fn from_iroh(hash: Hash) -> BlobHash {
+    BlobHash(*hash.as_bytes())
+}

@@ -1,0 +1,252 @@
+//! What the signed documents in the store say: heads, manifests, and which bytes were hashed in full.
+
+use std::path::Path;
+
+use huddle_protocol::{
+    BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed,
+};
+use serde::{Deserialize, Serialize};
+
+use super::table::{IndexError, Table};
+
+/// How much memory sled may use for its cache, in bytes.
+const CACHE: u64 = 16 << 20;
+
+/// A manifest in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The repository it is of.
+    pub repo: RepoId,
+    /// The commit it is of.
+    pub revision: GitOid,
+    /// Who signed it.
+    pub signer: PublicKey,
+    /// Whether this node tells others that it has (part of) it.
+    pub is_provided: bool,
+}
+
+/// The index of one home.
+#[derive(Clone, Debug)]
+pub struct Index {
+    db: Db,
+    heads: Table,
+    pointers: Table,
+    manifests: Table,
+    revisions: Table,
+    hashed: Table,
+}
+
+#[derive(Clone)]
+struct Db(sled::Db);
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sled")
+    }
+}
+
+impl Index {
+    pub(super) fn open(path: &Path) -> Result<Self, IndexError> {
+        let db = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(1000)).open()?;
+        Ok(Self {
+            heads: Table::open(&db, "heads")?,
+            pointers: Table::open(&db, "pointers")?,
+            manifests: Table::open(&db, "manifests")?,
+            revisions: Table::open(&db, "revisions")?,
+            hashed: Table::open(&db, "hashed")?,
+            db: Db(db),
+        })
+    }
+
+    /// Writes everything to disk.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub async fn flush(&self) -> Result<(), IndexError> {
+        self.db.0.flush_async().await?;
+        Ok(())
+    }
+
+    /// Compares a head with the one known by the same signer.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn head_precedence(&self, head: &Signed<Head>) -> Result<Precedence, IndexError> {
+        let known = self.heads.value(&head_key(head.value().repo(), Some(head.signer())))?;
+        Ok(match known.as_deref().map(Signed::<Head>::from_bytes) {
+            Some(Ok(known)) => head.pointer().precedence(&known.pointer()),
+            Some(Err(_)) | None => Precedence::Newer,
+        })
+    }
+
+    /// Keeps a head unless a newer one by the same signer is known; returns how it compares with the known one.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn put_head(&self, head: &Signed<Head>) -> Result<Precedence, IndexError> {
+        let precedence = self.head_precedence(head)?;
+        if precedence == Precedence::Newer {
+            self.heads.put(&head_key(head.value().repo(), Some(head.signer())), head.bytes())?;
+        }
+        Ok(precedence)
+    }
+
+    /// Returns every known head of a repository: the publisher's, or each mirror's.
+    pub fn heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
+        let values = self.heads.entries(&head_key(repo, None)).map(|(_, value)| value);
+        values.filter_map(|value| Signed::from_bytes(&value).ok()).collect()
+    }
+
+    /// Returns the publisher's own head of its repository.
+    pub fn head(&self, repo: &RepoId) -> Option<Signed<Head>> {
+        let publisher = repo.publisher()?;
+        self.heads(repo).into_iter().find(|head| head.signer() == publisher.0)
+    }
+
+    /// Compares a pointer with the one known by the same signer.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn pointer_precedence(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, IndexError> {
+        let known = self.pointers.value(&head_key(&pointer.value().repo, Some(pointer.signer())))?;
+        Ok(match known.as_deref().map(Signed::<HeadPointer>::from_bytes) {
+            Some(Ok(known)) => pointer.value().precedence(known.value()),
+            Some(Err(_)) | None => Precedence::Newer,
+        })
+    }
+
+    /// Keeps a pointer unless a newer one by the same signer is known; returns how it compares with the known one.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn put_pointer(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, IndexError> {
+        let precedence = self.pointer_precedence(pointer)?;
+        if precedence == Precedence::Newer {
+            self.pointers.put(&head_key(&pointer.value().repo, Some(pointer.signer())), pointer.bytes())?;
+        }
+        Ok(precedence)
+    }
+
+    /// Returns the newest known pointers of a repository: the publisher's, or each mirror's.
+    pub fn pointers(&self, repo: &RepoId) -> Vec<Signed<HeadPointer>> {
+        let values = self.pointers.entries(&head_key(repo, None)).map(|(_, value)| value);
+        values.filter_map(|value| Signed::from_bytes(&value).ok()).collect()
+    }
+
+    /// Returns up to `limit` pointers in the order of their repositories' names, after `after`.
+    pub fn pointers_after(&self, after: Option<&RepoId>, limit: usize) -> Vec<Signed<HeadPointer>> {
+        let after = after.map(RepoId::folded);
+        let is_after = |key: &[u8]| {
+            let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
+            after.as_ref().is_none_or(|after| name > after.as_bytes())
+        };
+        let later = self.pointers.entries(b"").filter(|(key, _)| is_after(key));
+        later.filter_map(|(_, value)| Signed::from_bytes(&value).ok()).take(limit).collect()
+    }
+
+    /// Keeps what a manifest is of.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn put_manifest(&self, hash: BlobHash, manifest: &Signed<Manifest>, is_provided: bool) -> Result<(), IndexError> {
+        let value = manifest.value();
+        let held =
+            Held { repo: value.repo().clone(), revision: value.revision(), signer: manifest.signer(), is_provided };
+        let bytes = serde_ipld_dagcbor::to_vec(&held).unwrap_or_default();
+        self.revisions.put(&[&value.revision().0[..], &hash.0].concat(), &[])?;
+        self.manifests.put(&hash.0, &bytes)
+    }
+
+    /// Returns what a manifest is of, if it is here.
+    pub fn manifest(&self, hash: BlobHash) -> Option<Held> {
+        let bytes = self.manifests.value(&hash.0).ok()??;
+        serde_ipld_dagcbor::from_slice(&bytes).ok()
+    }
+
+    /// Returns every manifest that is here.
+    pub fn manifests(&self) -> impl Iterator<Item = (BlobHash, Held)> + use<> {
+        self.manifests.entries(b"").filter_map(|(key, value)| {
+            Some((BlobHash(key.try_into().ok()?), serde_ipld_dagcbor::from_slice(&value).ok()?))
+        })
+    }
+
+    /// Returns the manifests of a commit that are here.
+    pub fn manifests_of(&self, revision: GitOid) -> Vec<BlobHash> {
+        let keys = self.revisions.entries(&revision.0).map(|(key, _)| key);
+        keys.filter_map(|key| key[GitOid::LEN..].try_into().ok().map(BlobHash)).collect()
+    }
+
+    /// Keeps that the bytes of a blob were hashed in full, and what came out.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn put_hashed(&self, blob: BlobHash, git: Option<GitOid>, sha256: Option<Sha256>) -> Result<(), IndexError> {
+        if let Some(git) = git {
+            self.hashed.put(&[&blob.0[..], b"g"].concat(), &git.0)?;
+        }
+        if let Some(sha256) = sha256 {
+            self.hashed.put(&[&blob.0[..], b"s"].concat(), &sha256.0)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the git id of a blob's bytes, if they were hashed here.
+    pub fn hashed_git(&self, blob: BlobHash) -> Option<GitOid> {
+        self.hashed.value(&[&blob.0[..], b"g"].concat()).ok()??.try_into().ok().map(GitOid)
+    }
+
+    /// Returns the SHA-256 of a blob's bytes, if they were hashed here.
+    pub fn hashed_sha256(&self, blob: BlobHash) -> Option<Sha256> {
+        self.hashed.value(&[&blob.0[..], b"s"].concat()).ok()??.try_into().ok().map(Sha256)
+    }
+}
+
+fn head_key(repo: &RepoId, signer: Option<PublicKey>) -> Vec<u8> {
+    let mut key = repo.folded().into_bytes();
+    key.push(0); // no name has a zero byte, so no name is a prefix of another's key
+    if let Some(signer) = signer {
+        key.extend_from_slice(signer.as_bytes());
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use huddle_protocol::{RepoKind, SecretKey};
+
+    use super::*;
+
+    fn head(key: &SecretKey, name: &str, seq: u64, time: u64) -> Signed<Head> {
+        let repo = RepoId::native(RepoKind::Model, key.public().into(), name.parse().unwrap());
+        Signed::sign(Head::new(repo, seq, time, BTreeMap::new()).unwrap(), key).unwrap()
+    }
+
+    #[test]
+    fn an_older_head_never_replaces_a_newer_one_and_a_fork_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap();
+        let key = SecretKey::from_bytes([1; 32]);
+        assert_eq!(index.put_head(&head(&key, "a", 2, 0)).unwrap(), Precedence::Newer);
+        assert_eq!(index.put_head(&head(&key, "a", 1, 0)).unwrap(), Precedence::Older);
+        assert_eq!(index.put_head(&head(&key, "a", 2, 0)).unwrap(), Precedence::Same);
+        assert_eq!(index.put_head(&head(&key, "a", 2, 1)).unwrap(), Precedence::Fork);
+        let repo = head(&key, "A", 1, 0).value().repo().clone();
+        assert_eq!(index.head(&repo).unwrap().value().seq(), 2, "look-ups ignore case");
+    }
+
+    #[test]
+    fn pointers_are_listed_page_by_page() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap();
+        let key = SecretKey::from_bytes([1; 32]);
+        for name in ["c", "a", "b", "ab"] {
+            index.put_pointer(&Signed::sign(head(&key, name, 1, 0).pointer(), &key).unwrap()).unwrap();
+        }
+        let first = index.pointers_after(None, 2);
+        let rest = index.pointers_after(Some(&first[1].value().repo), 10);
+        let names: Vec<_> = first.iter().chain(&rest).map(|pointer| pointer.value().repo.name.to_string()).collect();
+        assert_eq!(names, ["a", "ab", "b", "c"]);
+    }
+}

@@ -1,0 +1,132 @@
+//! Reading while fetching: verified bytes are passed on as they arrive, the ones asked for first.
+
+use std::{io, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::{BoxFuture, Either},
+    stream::BoxStream,
+};
+use huddle_protocol::BlobHash;
+use iroh_blobs::api::proto::Bitfield;
+use tokio::sync::{mpsc, watch};
+
+use super::{FetchError, Holders, Transfer, byte_ranges};
+use crate::store::{BlobError, Blobs};
+
+/// The most that is read from the store at once, in bytes.
+const STEP: u64 = 4 << 20;
+/// How many pieces wait for a slow reader.
+const WAITING: usize = 8;
+
+impl Transfer {
+    /// Streams a range of a blob, fetching what is not here. Dropping the stream ends a fetch of a part; a fetch of
+    /// the whole blob, which others may wait for, goes on.
+    ///
+    /// # Errors
+    /// If the store has stopped; later trouble is an item of the stream, its last one.
+    pub async fn read(
+        &self,
+        blob: BlobHash,
+        size: u64,
+        range: Range<u64>,
+        holders: impl FnOnce() -> Holders,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, BlobError> {
+        if range.is_empty() || self.0.blobs.is_complete(blob).await? {
+            return Ok(self.0.blobs.read(blob, range).boxed());
+        }
+        let fetch: BoxFuture<'static, Result<(), Arc<FetchError>>> = if range.start == 0 && range.end == size {
+            self.start(blob, size, &holders()).finished().boxed()
+        } else {
+            let (this, range, holders) = (self.clone(), range.clone(), holders());
+            async move {
+                let (send, _progress) = watch::channel(0);
+                this.fetch_range(blob, range, &holders, &send).await.map_err(Arc::new)
+            }
+            .boxed()
+        };
+        let (send, receive) = mpsc::channel(WAITING);
+        tokio::spawn(follow(self.0.blobs.clone(), blob, range, fetch, send));
+        Ok(futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) })
+            .boxed())
+    }
+}
+
+/// Passes on each part of the range once it is here.
+async fn follow(
+    blobs: Blobs,
+    blob: BlobHash,
+    range: Range<u64>,
+    fetch: BoxFuture<'static, Result<(), Arc<FetchError>>>,
+    send: mpsc::Sender<io::Result<Bytes>>,
+) {
+    let passed_on = async {
+        let observed = blobs.observe(blob).await.map_err(io::Error::other)?;
+        let mut arriving = std::pin::pin!(Arriving { updates: observed.boxed(), here: Bitfield::empty() });
+        let mut fetch = Some(fetch);
+        let mut at = range.start;
+        while at < range.end {
+            let end = arriving.here_from(at).min(range.end).min(at + STEP);
+            if end > at {
+                let mut pieces = std::pin::pin!(blobs.read(blob, at..end));
+                while let Some(piece) = pieces.next().await {
+                    let piece = piece?;
+                    at += piece.len() as u64;
+                    if send.send(Ok(piece)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                if at < end {
+                    return Err(io::Error::other("the store ended early"));
+                }
+                continue;
+            }
+            let finished = match &mut fetch {
+                Some(fetch) => Either::Left(fetch),
+                None => Either::Right(std::future::pending()),
+            };
+            tokio::select! {
+                () = arriving.next() => {}
+                result = finished => {
+                    result.map_err(io::Error::other)?;
+                    fetch = None;
+                    let here = blobs.parts(blob).await.map_err(io::Error::other)?;
+                    arriving.here.update(&here);
+                    if arriving.here_from(at) == at {
+                        return Err(io::Error::other("the store lost what was fetched"));
+                    }
+                }
+                () = send.closed() => return Ok(()), // the reader is gone
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = passed_on.await {
+        let _ = send.send(Err(error)).await;
+    }
+}
+
+/// Which chunks are here, kept up to date.
+struct Arriving<S> {
+    updates: S,
+    here: Bitfield,
+}
+
+impl<S: Stream<Item = Bitfield> + Unpin> Arriving<S> {
+    /// Returns up to where the bytes from `at` on are here.
+    fn here_from(&self, at: u64) -> u64 {
+        let mut ranges = byte_ranges(&self.here.ranges, self.here.size());
+        ranges.find(|(from, to)| (*from..*to).contains(&at)).map_or(at, |(_, to)| to)
+    }
+
+    /// Waits for the next change; forever if there will be none, for then the fetch has the last word.
+    async fn next(&mut self) {
+        match self.updates.next().await {
+            Some(update) => {
+                self.here.update(&update);
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
