@@ -152,7 +152,7 @@ impl Node {
         let endpoint = endpoint.await?;
         let transfer = Transfer::new(&endpoint, store.blobs.clone(), network.clone());
         let router = Router::builder(endpoint.clone())
-            .accept(transfer::ALPN, BlobsProtocol::new(store.blobs.inner(), None))
+            .accept(transfer::ALPN, BlobsProtocol::new(store.blobs.iroh(), None))
             .accept(exchange::ALPN, Answers::new(store.clone(), network.clone()))
             .spawn();
         let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());

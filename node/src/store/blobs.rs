@@ -71,7 +71,7 @@ impl Blobs {
     }
 
     /// Returns iroh's own handle, for what moves bytes.
-    pub(crate) fn inner(&self) -> &Store {
+    pub fn iroh(&self) -> &Store {
         &self.store
     }
 

@@ -197,7 +197,7 @@ impl Inner {
             Err(error) => return Attempt::Failed(format!("{error:#}")),
         };
         let request = GetRequest::new(Hash::from_bytes(blob.0), ChunkRangesSeq::from_ranges([missing]));
-        let items = self.blobs.inner().remote().execute_get((*connection).clone(), request).stream();
+        let items = self.blobs.iroh().remote().execute_get((*connection).clone(), request).stream();
         let mut items = std::pin::pin!(items);
         let before = *progress.borrow();
         loop {
