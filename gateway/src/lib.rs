@@ -1,5 +1,112 @@
 //! The HTTP face of a node: the Hub's API, for unmodified hub clients.
+//!
+//! [`router`] shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
+//! answers. Knows neither peers nor disks.
 
+mod api;
+mod conditions;
+mod date;
+mod error;
+mod header;
+mod host;
 mod hub;
+mod observe;
+mod options;
+mod query;
+mod range;
+mod serve;
+mod target;
 
-pub use hub::{ByteStream, Hub, HubError, Reference, Snapshot};
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+use http::{HeaderName, Method};
+use huddle_protocol::RepoKind;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, Any, CorsLayer},
+};
+
+use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
+pub use crate::{
+    hub::{ByteStream, Hub, HubError, Reference, Snapshot},
+    options::Options,
+    serve::serve,
+};
+
+/// What every handler gets.
+#[derive(Clone, Debug)]
+struct Gateway {
+    hub: Arc<dyn Hub>,
+    options: Arc<Options>,
+}
+
+/// Returns the routes. Serve them with [`serve`], which tells apart connections that arrive on loopback; served
+/// otherwise, every connection counts as such.
+pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
+    let gateway = Gateway { hub, options: Arc::new(options) };
+    let mut router = Router::new()
+        .route("/healthz", get(site::healthz))
+        .route("/robots.txt", get(site::robots))
+        .route("/api/whoami-v2", get(account::whoami))
+        .route("/api/agent-harnesses", get(site::agent_harnesses))
+        .route("/api/telemetry/{*topic}", get(site::telemetry));
+    for kind in RepoKind::ALL {
+        // `target.rs` reads these patterns. The single name is that of old repositories such as `gpt2`.
+        for id in ["{name}", "{namespace}/{name}"] {
+            let files = format!("/{}{id}", kind.prefix());
+            let api = format!("/api/{}/{id}", kind.plural());
+            router = router
+                .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
+                .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
+                .route(&api, get(info::info))
+                .route(&format!("{api}/revision/{{*place}}"), get(info::info))
+                .route(&format!("{api}/tree/{{*place}}"), get(tree::list))
+                .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
+                .route(&format!("{api}/refs"), get(refs::list))
+                .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
+                .route(&format!("{api}/auth-check"), get(account::auth_check));
+        }
+    }
+    router
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::wrong_method)
+        .layer(from_fn_with_state(gateway.clone(), observe::deadline))
+        .layer(from_fn_with_state(gateway.clone(), host::guard))
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(cors())
+        .layer(from_fn_with_state(observe::RequestIds::new(), observe::observe))
+        .with_state(gateway)
+}
+
+/// Lets pages of any origin read: nothing here depends on who they are. A page on the public web may reach a gateway on
+/// loopback too, which browsers ask about.
+fn cors() -> CorsLayer {
+    let exposed = [
+        "x-repo-commit",
+        "x-request-id",
+        "x-error-code",
+        "x-error-message",
+        "x-total-count",
+        "etag",
+        "link",
+        "accept-ranges",
+        "content-range",
+        "content-length",
+        "content-disposition",
+        "retry-after",
+        "x-linked-size",
+        "x-linked-etag",
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .allow_private_network(true)
+        .max_age(Duration::from_secs(86_400))
+}

@@ -1,0 +1,14 @@
+//! The Hub's API, one resource a file: parse, call, respond.
+
+pub(crate) mod account;
+pub(crate) mod commits;
+mod document;
+mod entry;
+mod expand;
+pub(crate) mod fallback;
+pub(crate) mod info;
+pub(crate) mod paths_info;
+pub(crate) mod refs;
+pub(crate) mod resolve;
+pub(crate) mod site;
+pub(crate) mod tree;

@@ -1,0 +1,17 @@
+//! Who is asking. Reading needs no account, so a token of another hub does no harm; it just names nobody here.
+
+use axum::extract::State;
+use http::{HeaderMap, header};
+
+use crate::{Gateway, error::ApiError, target::Target};
+
+/// `GET /api/whoami-v2`
+pub(crate) async fn whoami(headers: HeaderMap) -> ApiError {
+    if headers.contains_key(header::AUTHORIZATION) { ApiError::UnknownToken } else { ApiError::Anonymous }
+}
+
+/// `GET /api/{kind}s/{id}/auth-check`: what is here may be read by all.
+pub(crate) async fn auth_check(State(gateway): State<Gateway>, target: Target) -> Result<(), ApiError> {
+    gateway.hub.references(target.kind, &target.id).await?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Files and folders as the tree and paths-info show them.
+
+use std::collections::BTreeMap;
+
+use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, lfs_pointer, tree_oid};
+use serde_json::{Value, json};
+use tracing::error;
+
+use crate::{date, error::ApiError};
+
+/// A file or a folder of a revision.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entry<'a> {
+    File(&'a FileEntry),
+    Folder { path: &'a str },
+}
+
+impl<'a> Entry<'a> {
+    /// Returns what is at `path`; the root is no entry.
+    pub(super) fn at(manifest: &'a Manifest, path: &'a str) -> Option<Self> {
+        match manifest.file(path) {
+            Some(file) => Some(Self::File(file)),
+            None => (!path.is_empty() && !below(manifest, path).is_empty()).then_some(Self::Folder { path }),
+        }
+    }
+
+    /// Returns what is in the folder at `path`, the root being the empty path, sorted by path.
+    pub(super) fn inside(manifest: &'a Manifest, path: &str, is_recursive: bool) -> Vec<Self> {
+        let skip = if path.is_empty() { 0 } else { path.len() + 1 };
+        let mut entries = BTreeMap::new();
+        for file in below(manifest, path) {
+            let name = file.path.as_str();
+            let folder = |end: usize| (&name[..end], Self::Folder { path: &name[..end] });
+            let mut slashes = name[skip..].match_indices('/').map(|(at, _)| skip + at);
+            if is_recursive {
+                // A folder that is known was entered together with all above it.
+                let is_new = |end| {
+                    let (path, folder) = folder(end);
+                    entries.insert(path, folder).is_none()
+                };
+                slashes.rev().all(is_new);
+                entries.insert(name, Self::File(file));
+            } else if let Some(end) = slashes.next() {
+                entries.extend([folder(end)]);
+            } else {
+                entries.insert(name, Self::File(file));
+            }
+        }
+        entries.into_values().collect()
+    }
+
+    /// Writes the entry; with the last commit there is also what a virus scanner said (nobody asked one).
+    pub(super) fn json(&self, manifest: &Manifest, last_commit: Option<&Value>) -> Result<Value, GitError> {
+        let mut json = match self {
+            Self::File(file) => json!({ "type": "file", "oid": file.git, "size": file.size, "path": file.path }),
+            Self::Folder { path } => {
+                json!({ "type": "directory", "oid": folder_oid(manifest, path)?, "size": 0, "path": path })
+            }
+        };
+        if let Self::File(FileEntry { sha256: Some(sha256), size, .. }) = self {
+            let pointer = lfs_pointer(sha256, *size);
+            json["lfs"] = json!({ "oid": sha256, "size": size, "pointerSize": pointer.len() });
+        }
+        if let Some(last_commit) = last_commit {
+            json["lastCommit"] = last_commit.clone();
+            if matches!(self, Self::File(_)) {
+                json["securityFileStatus"] = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
+            }
+        }
+        Ok(json)
+    }
+}
+
+/// Writes the commit that entries are said to be from: the history is not known here, only its tip.
+pub(super) fn last_commit(manifest: &Manifest) -> Value {
+    let title = manifest.commit().map(|commit| commit.title().to_owned()).unwrap_or_default();
+    json!({ "id": manifest.revision(), "title": title, "date": date::format(manifest.time()) })
+}
+
+/// Writes entries on a thread of their own: the ids of many folders are many hashes.
+///
+/// # Errors
+/// Only if this program is wrong: the manifest was built from the same trees.
+pub(super) async fn written<T: Send + 'static>(
+    write: impl FnOnce() -> Result<T, GitError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let reason = match tokio::task::spawn_blocking(write).await {
+        Ok(Ok(entries)) => return Ok(entries),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    error!(reason, "entries cannot be written");
+    Err(ApiError::OurFault)
+}
+
+/// Returns the files below the folder at `path`; they stand side by side, as files are sorted.
+fn below<'a>(manifest: &'a Manifest, path: &str) -> &'a [FileEntry] {
+    if path.is_empty() {
+        return manifest.files();
+    }
+    let prefix = format!("{path}/");
+    let files = manifest.files();
+    let start = files.partition_point(|file| file.path.as_str() < prefix.as_str());
+    let length = files[start..].partition_point(|file| file.path.as_str().starts_with(&prefix));
+    &files[start..start + length]
+}
+
+fn folder_oid(manifest: &Manifest, path: &str) -> Result<GitOid, GitError> {
+    let files = below(manifest, path);
+    tree_oid(files.iter().map(|file| (&file.path.as_str()[path.len() + 1..], file.mode, file.git)))
+}

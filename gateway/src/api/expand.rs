@@ -1,0 +1,111 @@
+//! Which properties of a repository a client may ask for, and which it gets unasked.
+
+use huddle_protocol::RepoKind;
+
+use crate::{error::ApiError, query::Query};
+
+/// What every kind has.
+const COMMON: [&str; 17] = [
+    "author",
+    "cardData",
+    "createdAt",
+    "disabled",
+    "downloads",
+    "downloadsAllTime",
+    "gated",
+    "lastModified",
+    "likes",
+    "private",
+    "resourceGroup",
+    "sha",
+    "siblings",
+    "tags",
+    "trendingScore",
+    "usedStorage",
+    "xetEnabled",
+];
+
+const MODEL: [&str; 15] = [
+    "baseModels",
+    "childrenModelCount",
+    "config",
+    "evalResults",
+    "gguf",
+    "inference",
+    "inferenceProviderMapping",
+    "library_name",
+    "mask_token",
+    "model-index",
+    "pipeline_tag",
+    "safetensors",
+    "spaces",
+    "transformersInfo",
+    "widgetData",
+];
+
+const DATASET: [&str; 4] = ["citation", "description", "mainSize", "paperswithcode_id"];
+
+const SPACE: [&str; 6] = ["datasets", "models", "region", "runtime", "sdk", "subdomain"];
+
+/// What a client gets that asks for nothing in particular; what a kind does not have is left out.
+const UNASKED: [&str; 17] = [
+    "author",
+    "sha",
+    "lastModified",
+    "createdAt",
+    "private",
+    "gated",
+    "disabled",
+    "downloads",
+    "likes",
+    "tags",
+    "pipeline_tag",
+    "library_name",
+    "cardData",
+    "config",
+    "sdk",
+    "siblings",
+    "usedStorage",
+];
+
+/// Returns the properties to answer with.
+///
+/// # Errors
+/// If the client asks for one that does not exist; it is told which do.
+pub(super) fn wanted(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
+    let own: &[&str] = match kind {
+        RepoKind::Model => &MODEL,
+        RepoKind::Dataset => &DATASET,
+        RepoKind::Space => &SPACE,
+    };
+    let is_known = |name: &&'static str| COMMON.contains(name) || own.contains(name);
+    let asked: Vec<&str> = query.all("expand").flat_map(|value| value.split(',')).collect();
+    if asked.is_empty() {
+        return Ok(UNASKED.into_iter().filter(is_known).collect());
+    }
+    asked
+        .into_iter()
+        .map(|asked| {
+            let mut known = COMMON.iter().chain(own);
+            known.find(|known| **known == asked).copied().ok_or_else(|| {
+                let known = COMMON.iter().chain(own).copied().collect::<Vec<_>>().join(", ");
+                ApiError::BadRequest { reason: format!("expand must be one of: {known}") }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_its_own_properties_and_no_others() {
+        let query = |text: &str| Query::parse(text.as_bytes());
+        let some = wanted(RepoKind::Model, &query("expand=sha&expand[]=config&expand=xetEnabled")).unwrap();
+        assert_eq!(some, ["sha", "config", "xetEnabled"]);
+        assert!(wanted(RepoKind::Dataset, &query("expand=config")).is_err());
+        let unasked = wanted(RepoKind::Dataset, &query("blobs=true")).unwrap();
+        assert!(unasked.contains(&"siblings") && !unasked.contains(&"config") && !unasked.contains(&"sdk"));
+    }
+}

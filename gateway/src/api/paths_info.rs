@@ -1,0 +1,91 @@
+//! `POST /api/{kind}s/{id}/paths-info/{revision}`: what is at each of these paths.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+};
+use http::{HeaderMap, header};
+use serde_json::Value;
+
+use super::entry::{self, Entry};
+use crate::{
+    Gateway,
+    error::ApiError,
+    query::{self, Query},
+    target::Target,
+};
+
+/// The largest body, in bytes: some 50 000 paths.
+const MAX_BODY: usize = 4 << 20;
+
+/// `/api/{kind}s/{id}/paths-info/{revision}`
+pub(crate) async fn look_up(
+    State(gateway): State<Gateway>,
+    target: Target,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::TooLarge)?;
+    let is_json =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let asked = if is_json { Asked::from_json(&body)? } else { Asked::from_form(&body) };
+    let manifest = target.snapshot(&gateway).await?.manifest;
+    let write = move || {
+        let last_commit = asked.with_commits.then(|| entry::last_commit(&manifest));
+        let entries = asked.paths.iter().filter_map(|path| Entry::at(&manifest, path.trim_end_matches('/')));
+        entries.map(|entry| entry.json(&manifest, last_commit.as_ref())).collect()
+    };
+    Ok(Json(entry::written(write).await?))
+}
+
+/// What a client wants to know. A path that is asked for twice is answered once.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    paths: BTreeSet<String>,
+    with_commits: bool,
+}
+
+impl Asked {
+    /// Python sends a form.
+    fn from_form(body: &[u8]) -> Self {
+        let form = Query::parse(body);
+        Self { paths: form.all("paths").map(str::to_owned).collect(), with_commits: form.flag("expand") }
+    }
+
+    /// JavaScript and Rust send JSON.
+    fn from_json(body: &[u8]) -> Result<Self, ApiError> {
+        let bad = || ApiError::BadRequest { reason: "expected {\"paths\": [\"…\"]}".to_owned() };
+        let body: Value = serde_json::from_slice(body).map_err(|_| bad())?;
+        let path = |path: &Value| path.as_str().map(str::to_owned).ok_or_else(bad);
+        let paths = match &body["paths"] {
+            Value::Array(paths) => paths.iter().map(path).collect::<Result<_, _>>()?,
+            single => BTreeSet::from([path(single)?]),
+        };
+        let with_commits = match &body["expand"] {
+            Value::Bool(flag) => *flag,
+            flag => flag.as_str().is_some_and(query::is_true),
+        };
+        Ok(Self { paths, with_commits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_and_json_ask_the_same() {
+        let form = Asked::from_form(b"paths=a%20b&paths=c%2Fd&paths=c/d&expand=True");
+        let json = Asked::from_json(br#"{"paths": ["c/d", "a b"], "expand": true}"#).unwrap();
+        assert_eq!(form, json);
+        assert_eq!(form.paths.into_iter().collect::<Vec<_>>(), ["a b", "c/d"]);
+        let single = Asked::from_json(br#"{"paths": "a"}"#).unwrap();
+        assert!(!single.with_commits && single.paths.contains("a"));
+        for body in ["", "[]", "{}", r#"{"paths": [1]}"#] {
+            assert!(Asked::from_json(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

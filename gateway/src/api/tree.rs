@@ -1,0 +1,104 @@
+//! `GET /api/{kind}s/{id}/tree/{revision}[/{path}]`: files and folders, page by page.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use huddle_protocol::{GitError, Manifest};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::entry::{self, Entry};
+use crate::{
+    Gateway,
+    error::ApiError,
+    host::Origin,
+    query::{self, Query},
+    target::Target,
+};
+
+/// The most entries on a page, and what a client gets that names no number: some read only the first page.
+const MAX_PAGE: usize = 10_000;
+
+/// What stands as it is in the path of a URL.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `/api/{kind}s/{id}/tree/{revision}[/{path}]`
+pub(crate) async fn list(
+    State(gateway): State<Gateway>,
+    target: Target,
+    origin: Origin,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let (snapshot, path) = target.locate(&gateway).await?;
+    let path = path.trim_end_matches('/').to_owned();
+    let manifest = snapshot.manifest;
+    if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
+        return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
+    }
+    let asked = Asked::read(&query);
+    let next_path = format!("/api/{}/{}/tree/{}/{path}", target.kind.plural(), target.id, manifest.revision());
+    let page = entry::written(move || asked.page(&manifest, &path)).await?;
+    let mut response = Json(page.entries).into_response();
+    if let Some(query) = page.next {
+        // JavaScript and Rust clients want it absolute and with a space. It names the commit, so that the pages fit
+        // together even if the branch moves on.
+        let path = utf8_percent_encode(next_path.trim_end_matches('/'), PATH);
+        let link = format!("<{}{path}?{query}>; rel=\"next\"", origin.as_str());
+        response.headers_mut().extend(HeaderValue::try_from(link).map(|link| (header::LINK, link)));
+    }
+    Ok(response)
+}
+
+/// How a client wants its pages.
+struct Asked {
+    is_recursive: bool,
+    with_commits: bool,
+    limit: usize,
+    /// How many entries the pages before had.
+    cursor: usize,
+}
+
+/// Some of the entries.
+struct Page {
+    entries: Vec<Value>,
+    /// The query that leads to the next page, if there is one.
+    next: Option<String>,
+}
+
+impl Asked {
+    fn read(query: &Query) -> Self {
+        let number = |name| query.one(name).and_then(|text| text.parse().ok());
+        Self {
+            is_recursive: query.flag("recursive"),
+            with_commits: query.flag("expand"),
+            limit: number("limit").unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
+            cursor: number("cursor").unwrap_or(0),
+        }
+    }
+
+    fn page(&self, manifest: &Manifest, path: &str) -> Result<Page, GitError> {
+        let all = match manifest.file(path) {
+            Some(file) => vec![Entry::File(file)],
+            None => Entry::inside(manifest, path, self.is_recursive),
+        };
+        let rest = all.get(self.cursor..).unwrap_or_default();
+        let page = &rest[..self.limit.min(rest.len())];
+        let last_commit = self.with_commits.then(|| entry::last_commit(manifest));
+        Ok(Page {
+            entries: page.iter().map(|entry| entry.json(manifest, last_commit.as_ref())).collect::<Result<_, _>>()?,
+            next: (page.len() < rest.len()).then(|| self.after(page.len())),
+        })
+    }
+
+    fn after(&self, count: usize) -> String {
+        query::write([
+            ("recursive", self.is_recursive.to_string()),
+            ("expand", self.with_commits.to_string()),
+            ("limit", self.limit.to_string()),
+            ("cursor", (self.cursor + count).to_string()),
+        ])
+    }
+}

@@ -1,0 +1,160 @@
+//! What a client is told when something is not as it wished: status, `X-Error-Code`, `X-Error-Message` and JSON.
+//!
+//! Clients choose an exception by the code, and read nothing but headers of an answer to HEAD, so an answer without
+//! them would surface as "check your connection".
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use huddle_protocol::GitOid;
+use serde_json::json;
+
+use crate::{header as safe, hub::HubError};
+
+/// Why a request is not answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The node says no.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// This revision has no such file or folder: certain, as its file list is known.
+    #[error("entry not found: `{path}`")]
+    EntryNotFound { path: String, commit: GitOid },
+    /// The request makes no sense.
+    #[error("{reason}")]
+    BadRequest { reason: String },
+    /// The body is larger than any honest one.
+    #[error("the request body is too large")]
+    TooLarge,
+    /// There is nobody to tell about.
+    #[error("Invalid username or password.")]
+    Anonymous,
+    /// No token is known here, so this one is not.
+    #[error("Invalid credentials in Authorization header")]
+    UnknownToken,
+    /// The request came under a name that is not ours: a page that turned its own name into our address.
+    #[error("`{host}` is not a name of this gateway; if it should be, add it to the allowed hosts")]
+    ForeignHost { host: String },
+    /// A kind of repository nobody keeps here.
+    #[error("repository not found: only models, datasets and spaces are kept here")]
+    UnknownKind,
+    /// Nothing is served here.
+    #[error("not found")]
+    NoSuchRoute,
+    /// Something is served here, but not with this method.
+    #[error("method not allowed")]
+    WrongMethod,
+    /// Our own fault; the log has more under the request's id.
+    #[error("internal error; the log has more under this answer's X-Request-Id")]
+    OurFault,
+}
+
+impl ApiError {
+    /// Returns that the node is still looking, and that asking again is worth while.
+    pub(crate) fn still_looking() -> Self {
+        let reason = "still looking for peers that have it; ask again".to_owned();
+        HubError::Unavailable { reason, retry_after: Duration::from_secs(1) }.into()
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Hub(HubError::RepoNotFound { .. } | HubError::RevisionNotFound { .. })
+            | Self::EntryNotFound { .. }
+            | Self::UnknownKind
+            | Self::NoSuchRoute => StatusCode::NOT_FOUND,
+            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } => StatusCode::FORBIDDEN,
+            Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Anonymous | Self::UnknownToken => StatusCode::UNAUTHORIZED,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    /// Returns what the client chooses its exception by.
+    fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Hub(HubError::RepoNotFound { .. }) | Self::UnknownKind => Some("RepoNotFound"),
+            Self::Hub(HubError::RevisionNotFound { .. }) => Some("RevisionNotFound"),
+            Self::EntryNotFound { .. } => Some("EntryNotFound"),
+            // Python raises GatedRepoError at once and shows our words; without a code it would fall back to its
+            // cache and blame the connection.
+            Self::Hub(HubError::Untrusted { .. }) => Some("GatedRepo"),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let message = self.to_string();
+        let mut response = (self.status(), Json(json!({ "error": message }))).into_response();
+        let headers = response.headers_mut();
+        headers.insert("x-error-message", safe::text(&message));
+        if let Some(code) = self.code() {
+            headers.insert("x-error-code", HeaderValue::from_static(code));
+        }
+        match &self {
+            // Clients remember, per commit, that a file does not exist.
+            Self::EntryNotFound { commit, .. } => {
+                headers.insert("x-repo-commit", safe::text(&commit.to_string()));
+            }
+            Self::Hub(HubError::Unavailable { retry_after, .. }) => {
+                // Whole seconds, rounded up; zero would invite a storm.
+                let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1);
+                headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(error: impl Into<ApiError>) -> (u16, Option<String>, Response) {
+        let response = error.into().into_response();
+        let code = response.headers().get("x-error-code").map(|code| code.to_str().unwrap().to_owned());
+        (response.status().as_u16(), code, response)
+    }
+
+    #[test]
+    fn each_refusal_has_its_status_and_code() {
+        let text = || "x".to_owned();
+        let wait = Duration::from_millis(1500);
+        for (error, status, code) in [
+            (HubError::RepoNotFound { id: text(), reason: text() }, 404, Some("RepoNotFound")),
+            (HubError::RevisionNotFound { revision: text() }, 404, Some("RevisionNotFound")),
+            (HubError::Untrusted { id: text(), reason: text() }, 403, Some("GatedRepo")),
+            (HubError::Unavailable { reason: text(), retry_after: wait }, 503, None),
+            (HubError::Internal { id: text() }, 500, None),
+        ] {
+            let (actual, actual_code, _) = answer(error.clone());
+            assert_eq!((actual, actual_code.as_deref()), (status, code), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_wait_is_in_whole_seconds_and_never_zero() {
+        for (wait, expected) in [(Duration::ZERO, "1"), (Duration::from_millis(1500), "2")] {
+            let (_, _, response) = answer(HubError::Unavailable { reason: String::new(), retry_after: wait });
+            assert_eq!(response.headers()[header::RETRY_AFTER], expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_entry_names_the_commit_and_no_word_breaks_a_header() {
+        let commit = GitOid([0xab; 20]);
+        let (status, code, response) = answer(ApiError::EntryNotFound { path: "a\r\nb: ü".into(), commit });
+        assert_eq!((status, code.as_deref()), (404, Some("EntryNotFound")));
+        assert_eq!(response.headers()["x-repo-commit"], "ab".repeat(20));
+        assert_eq!(response.headers()["x-error-message"], "entry not found: `a??b: ?`");
+    }
+}

@@ -1,0 +1,64 @@
+//! Query strings and form bodies, read as leniently as hub clients write them.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+/// Names and values in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads `a=1&b=2`; there is no text it refuses.
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// Returns every value of `name`, which JavaScript clients write `name[]`.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key.strip_suffix("[]").unwrap_or(key) == name).map(|(_, value)| &**value)
+    }
+
+    /// Returns the first value of `name`.
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).next()
+    }
+
+    /// Reports whether `name` is set; Python writes `True`.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.one(name).is_some_and(is_true)
+    }
+}
+
+/// Reports whether a text means yes.
+pub(crate) fn is_true(text: &str) -> bool {
+    text == "1" || text.eq_ignore_ascii_case("true")
+}
+
+/// Writes `a=1&b=2`.
+pub(crate) fn write<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_flag_and_a_list_is_read() {
+        let query = Query::parse(b"recursive=True&expand=a&expand%5B%5D=b&x=false&y=1&z");
+        assert!(query.flag("recursive") && query.flag("y"));
+        assert!(!query.flag("x") && !query.flag("z") && !query.flag("missing"));
+        assert_eq!(query.all("expand").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(Query::parse(b"%ff=%zz&&&==").one("none"), None);
+    }
+}

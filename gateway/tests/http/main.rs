@@ -1,0 +1,13 @@
+//! The gateway as its clients see it: a real server on a TCP port, in front of a node that is kept in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod errors;
+mod fake_hub;
+mod files;
+mod info;
+mod listings;
+mod revisions;
+mod routing;
+mod server;

@@ -1,0 +1,66 @@
+//! Connections: kept alive, dropped, and ended when the node stops.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use huddle_gateway::Options;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    client::{Gateway, sample},
+    fake_hub::Fault,
+};
+
+#[tokio::test]
+async fn a_connection_serves_many_requests() {
+    let gateway = Gateway::sample().await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    for path in ["/org/Model/resolve/main/config.json", "/org/Model/resolve/main/missing", "/healthz"] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_stream() {
+    let gateway = Gateway::start(sample().with(Fault::StallsAfter(10)), Options::default()).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let request = b"GET /org/Model/resolve/main/model.safetensors HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream.read_exact(&mut [0; 16]).await.unwrap();
+    assert_eq!(gateway.hub.open.load(Ordering::SeqCst), 1);
+    drop(stream);
+    let start = Instant::now();
+    while gateway.hub.open.load(Ordering::SeqCst) > 0 {
+        assert!(start.elapsed() < Duration::from_secs(5), "the stream is still open");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections_at_once_and_stalled_ones_soon() {
+    let gateway = Gateway::sample().await;
+    let idle = TcpStream::connect(gateway.address).await.unwrap();
+    timeout(Duration::from_secs(2), gateway.stop()).await.expect("nothing is under way");
+    drop(idle);
+
+    let gateway = Gateway::start(sample().with(Fault::StallsAfter(10)), Options::default()).await;
+    let hub = gateway.hub.clone();
+    let mut stalled = TcpStream::connect(gateway.address).await.unwrap();
+    let request = b"GET /org/Model/resolve/main/model.safetensors HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stalled.write_all(request).await.unwrap();
+    stalled.read_exact(&mut [0; 16]).await.unwrap();
+    timeout(Duration::from_secs(8), gateway.stop()).await.expect("a bounded farewell");
+    assert_eq!(hub.open.load(Ordering::SeqCst), 0);
+}
