@@ -3,7 +3,7 @@
 //! Formats: git's object format (<https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>) and the git-lfs pointer
 //! specification (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{cmp::Ordering, fmt};
 
 use gix_hash::{Kind, ObjectId};
 use gix_object::{CommitRef, WriteTo, tree};
@@ -155,57 +155,67 @@ pub fn lfs_pointer_oid(sha256: &Sha256, size: u64) -> Result<GitOid, GitError> {
 /// # Errors
 /// [`GitError::Duplicate`] if a path appears twice, or as a file and as a folder; [`GitError::TooManyFolders`].
 pub fn tree_oid<'a>(files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>) -> Result<GitOid, GitError> {
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_unstable_by_key(|(path, ..)| *path);
+    // Sorted, the files of a folder come one after the other: only the folders on the way to one of them are open.
     let mut root = Folder::default();
-    let mut folders_left = MAX_FOLDERS;
+    let mut open: Vec<Folder<'a>> = Vec::new();
+    let mut folders = 0;
     for (path, mode, oid) in files {
-        root.insert(path, mode, oid, &mut folders_left)?;
+        while open.last().is_some_and(|folder| !folder.holds(path)) {
+            close_last(&mut root, &mut open)?;
+        }
+        let mut start = open.last().map_or(0, |folder| folder.path.len() + 1);
+        while let Some(length) = path[start..].find('/') {
+            folders += 1;
+            if folders > MAX_FOLDERS {
+                return Err(GitError::TooManyFolders);
+            }
+            open.push(Folder { path: &path[..start + length], entries: Vec::new() });
+            start += length + 1;
+        }
+        open.last_mut().unwrap_or(&mut root).add(entry_kind(mode), &path[start..], oid);
+    }
+    while !open.is_empty() {
+        close_last(&mut root, &mut open)?;
     }
     root.oid()
 }
 
-/// A folder while its tree is being computed. Depth is bounded by the length of a path.
-#[derive(Default)]
-struct Folder<'a>(BTreeMap<&'a str, Node<'a>>);
-
-enum Node<'a> {
-    File(Mode, GitOid),
-    Folder(Folder<'a>),
+/// Computes the id of the innermost open folder and enters it into the one around it.
+fn close_last<'a>(root: &mut Folder<'a>, open: &mut Vec<Folder<'a>>) -> Result<(), GitError> {
+    let Some(folder) = open.pop() else { return Ok(()) };
+    let name = folder.path.rsplit('/').next().unwrap_or_default();
+    open.last_mut().unwrap_or(root).add(tree::EntryKind::Tree, name, folder.oid()?);
+    Ok(())
 }
 
-impl<'a> Folder<'a> {
-    fn insert(&mut self, path: &'a str, mode: Mode, oid: GitOid, folders_left: &mut usize) -> Result<(), GitError> {
-        let duplicate = || GitError::Duplicate { path: path.to_owned() };
-        let mut folder = self;
-        let mut rest = path;
-        while let Some((name, below)) = rest.split_once('/') {
-            if !folder.0.contains_key(name) {
-                *folders_left = folders_left.checked_sub(1).ok_or(GitError::TooManyFolders)?;
-            }
-            folder = match folder.0.entry(name).or_insert_with(|| Node::Folder(Self::default())) {
-                Node::Folder(folder) => folder,
-                Node::File(..) => return Err(duplicate()),
-            };
-            rest = below;
-        }
-        match folder.0.insert(rest, Node::File(mode, oid)) {
-            None => Ok(()),
-            Some(_) => Err(duplicate()),
-        }
+/// A folder some of whose files are still to come.
+#[derive(Default)]
+struct Folder<'a> {
+    path: &'a str,
+    entries: Vec<tree::Entry>,
+}
+
+impl Folder<'_> {
+    fn holds(&self, path: &str) -> bool {
+        path.strip_prefix(self.path).is_some_and(|rest| rest.starts_with('/'))
     }
 
-    fn oid(&self) -> Result<GitOid, GitError> {
-        let mut entries = Vec::with_capacity(self.0.len());
-        for (name, node) in &self.0 {
-            let (mode, oid) = match node {
-                Node::File(mode, oid) => (entry_kind(*mode), *oid),
-                Node::Folder(folder) => (tree::EntryKind::Tree, folder.oid()?),
-            };
-            let oid = ObjectId::from_bytes_or_panic(oid.as_bytes()); // 20 bytes: a SHA-1
-            entries.push(tree::Entry { mode: mode.into(), filename: (*name).into(), oid });
+    fn add(&mut self, kind: tree::EntryKind, name: &str, oid: GitOid) {
+        let oid = ObjectId::from_bytes_or_panic(oid.as_bytes()); // 20 bytes: a SHA-1
+        self.entries.push(tree::Entry { mode: kind.into(), filename: name.into(), oid });
+    }
+
+    fn oid(mut self) -> Result<GitOid, GitError> {
+        self.entries.sort_unstable_by(|a, b| a.filename.cmp(&b.filename));
+        if let Some(twice) = self.entries.windows(2).find(|pair| pair[0].filename == pair[1].filename) {
+            let path = format!("{}/{}", self.path, twice[0].filename).trim_start_matches('/').to_owned();
+            return Err(GitError::Duplicate { path });
         }
-        entries.sort_by(git_order);
+        self.entries.sort_unstable_by(git_order);
         let mut bytes = Vec::new();
-        gix_object::Tree { entries }.write_to(&mut bytes).map_err(|_| GitError::Commit)?;
+        gix_object::Tree { entries: self.entries }.write_to(&mut bytes).map_err(|_| GitError::Commit)?;
         object_oid("tree", &bytes)
     }
 }

@@ -95,8 +95,9 @@ fn check(path: &str) -> Result<(), PathError> {
     if matches!(bytes[0], b'/' | b'\\') || (bytes[0].is_ascii_alphabetic() && bytes.get(1) == Some(&b':')) {
         return Err(PathError::Absolute);
     }
+    path.split('/').try_for_each(check_component)?;
     // A backslash is an ordinary character to git but a separator on Windows: both readings must be harmless.
-    path.split('/').chain(path.split(['/', '\\'])).try_for_each(check_component)
+    if path.contains('\\') { path.split(['/', '\\']).try_for_each(check_component) } else { Ok(()) }
 }
 
 fn check_component(part: &str) -> Result<(), PathError> {

@@ -185,6 +185,7 @@ fn names_a_disk_cannot_hold_side_by_side_are_found() {
         (vec!["A/x", "a/y"], Some(("A/x", "a/y"))),
         (vec!["b/A/x", "b/B/x", "b/a"], Some(("b/A/x", "b/a"))),
         (vec!["Stra\u{df}e", "\u{c4}", "\u{e4}"], Some(("\u{c4}", "\u{e4}"))),
+        (vec!["A/x", "a.b", "a/y"], Some(("A/x", "a/y"))),
         (vec!["a.b", "a/x", "a/y", "a0"], None),
         (vec!["a/x", "ab", "b/A", "b/x"], None),
     ] {
