@@ -251,7 +251,9 @@ async fn a_provider_nobody_can_dial_is_found() {
     let (a, hidden) = (start(1, &[]).await, Options { listen: Vec::new(), ..options(2, &[]) });
     let hidden = start_with(2, Options { bootstrap: vec![a.address.clone()], ..hidden }).await;
     hidden.network.ready().await.unwrap();
-    let b = start(3, &[&a.address]).await;
+    // A client, because a server would be told itself and not have to ask.
+    let b = start_with(3, Options { role: Role::Client, ..options(3, &[&a.address]) }).await;
+    b.network.ready().await.unwrap();
     let key = DhtKey::node(a.id);
     hidden.network.provide(key).await.unwrap();
     wait_until("b finds it", async || b.network.providers(key).await.unwrap().recv().await == Some(hidden.id)).await;
