@@ -145,7 +145,11 @@ impl Answers {
                 Response::Revision { manifests }
             }
             Request::Availability { blobs } => {
-                let holdings = stream::iter(blobs).then(|blob| holding(&self.store, blob)).collect().await;
+                let mut budget = limits::RANGES; // of all blobs together, so that the answer keeps within its limit
+                let mut holdings = Vec::with_capacity(blobs.len());
+                for blob in blobs {
+                    holdings.push(holding(&self.store, blob, &mut budget).await);
+                }
                 Response::Availability { holdings }
             }
             Request::Addresses { node } => {
@@ -184,14 +188,15 @@ fn envelope<T>(document: &Signed<T>) -> ByteBuf {
     ByteBuf::from(document.bytes())
 }
 
-async fn holding(store: &Store, blob: BlobHash) -> Holding {
+async fn holding(store: &Store, blob: BlobHash, budget: &mut usize) -> Holding {
     match store.blobs.held(blob).await {
         Ok(Held::Complete(size)) => Holding::Complete { size },
         Ok(Held::Partial) => match store.blobs.parts(blob).await {
             Ok(parts) => {
                 let size = parts.size();
-                let ranges = crate::transfer::byte_ranges(&parts.ranges, size);
-                Holding::Partial { size, ranges: ranges.take(limits::RANGES).collect() }
+                let ranges: Vec<_> = crate::transfer::byte_ranges(&parts.ranges, size).take(*budget).collect();
+                *budget -= ranges.len();
+                Holding::Partial { size, ranges }
             }
             Err(_) => Holding::Missing,
         },

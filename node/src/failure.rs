@@ -105,7 +105,7 @@ impl From<GetError> for Failure {
                 _ => Code::Unexpected,
             },
             GetError::FalseManifest { .. } | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
-            GetError::Checkout(_) | GetError::Store(_) => Code::Unexpected,
+            GetError::Checkout(_) | GetError::NoRoom(_) | GetError::Store(_) => Code::Unexpected,
         };
         Self::new(code, &error)
     }

@@ -19,10 +19,11 @@ use sha2::Digest;
 use crate::{
     checkout::{self, CheckoutError},
     events::{Event, Events},
+    home::{NoRoom, check_room},
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
-    store::{BlobError, IndexError, StoreError},
+    store::{BlobError, Held, IndexError, StoreError},
     transfer::{FetchError, Holders, Lie},
     trust::Reason,
 };
@@ -91,6 +92,9 @@ pub enum GetError {
     /// The files could not be written out.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
+    /// The disk is too full.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,6 +172,13 @@ impl Node {
     }
 
     async fn fetch_files(&self, resolved: &Resolved, files: &[&FileEntry], events: &Events) -> Result<u64, GetError> {
+        let mut missing = 0;
+        for file in files {
+            if self.store().blobs.held(file.blake3).await? == Held::Missing {
+                missing += file.size;
+            }
+        }
+        check_room(&self.home().blobs(), missing)?;
         self.keep(resolved).await?;
         let holders = self.holders(resolved, files.iter().max_by_key(|file| file.size).map(|file| file.blake3));
         let fetched = AtomicU64::new(0);
@@ -184,7 +195,7 @@ impl Node {
                 }
             })
             .await?;
-        self.store().index.flush().await?;
+        self.store().flush().await?;
         Ok(fetched.into_inner())
     }
 

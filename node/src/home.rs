@@ -101,6 +101,22 @@ impl Home {
 #[derive(Debug)]
 pub struct HomeLock(#[expect(dead_code, reason = "the lock is held by keeping the file open")] File);
 
+/// Too little room for what is about to be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no space left on the disk of {}: {needed} bytes are needed, {free} are free", path.display())]
+pub struct NoRoom {
+    path: PathBuf,
+    needed: u64,
+    free: u64,
+}
+
+/// Checks that `needed` bytes can be written at `path`, so that nobody has to wait for the disk to be full.
+pub(crate) fn check_room(path: &Path, needed: u64) -> Result<(), NoRoom> {
+    let Ok(disk) = rustix::fs::statvfs(path) else { return Ok(()) }; // the write itself will tell
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if needed <= free { Ok(()) } else { Err(NoRoom { path: path.to_owned(), needed, free }) }
+}
+
 /// Creates a folder (and those above it) that nobody else can enter.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

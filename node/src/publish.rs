@@ -20,6 +20,7 @@ use crate::{
     announce::{self, Announcement},
     clock::unix_now,
     events::{Event, Events},
+    home::{NoRoom, check_room},
     identity::KeyError,
     node::Node,
     resolve::ResolveError,
@@ -107,6 +108,9 @@ pub enum PublishError {
     /// The document cannot be signed.
     #[error(transparent)]
     Signed(#[from] SignedError),
+    /// The disk is too full.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The store failed, or the disk is full.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -174,7 +178,12 @@ impl Node {
         events.tell(Event::Total { files: sources.len() as u64, bytes }).await;
         let rules = Arc::new(lfs::Rules::of(&sources));
         let at_once = std::thread::available_parallelism().map_or(2, usize::from);
-        let copy = publish.copy || hash::can_reflink(&self.home().blobs(), &sources);
+        let is_free = hash::can_reflink(&self.home().blobs(), &sources);
+        let copied = sources.iter().filter(|source| publish.copy || !rules.is_lfs(source.path.as_str(), source.size));
+        if !is_free {
+            check_room(&self.home().blobs(), copied.map(|source| source.size).sum())?;
+        }
+        let copy = publish.copy || is_free;
         stream::iter(sources)
             .map(|source| hash::take_in(self.store(), source, Arc::clone(&rules), copy, events))
             .buffer_unordered(at_once)
@@ -214,6 +223,7 @@ impl Node {
         let hash = blobs.add(manifest.bytes().to_vec()).await?;
         let all = manifest.value().blobs().map(|(blob, _)| blob).chain([hash]);
         blobs.pin(&format!("manifest/{hash}"), all).await?;
+        blobs.flush().await?;
         self.store().index.put_manifest(hash, &manifest, true)?;
         Ok((hash, manifest))
     }
@@ -235,8 +245,7 @@ impl Node {
         let pointer = Signed::sign(head.pointer(), key)?;
         self.store().keep_head(&head).await?;
         self.store().keep_pointer(&pointer).await?;
-        self.store().index.flush().await?;
-        Ok(())
+        Ok(self.store().flush().await?)
     }
 
     /// Tells the network what is here of a repository.

@@ -61,6 +61,7 @@ impl Store {
     /// # Errors
     /// If either part is damaged; the index can be rebuilt.
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
+        Blobs::clear_leftovers(&home.blobs()); // first: on a full disk they may be what fills it
         let index = Index::open(&home.index())?;
         let blobs = Blobs::open(&home.blobs()).await?;
         Ok(Self { blobs, index })
@@ -147,6 +148,15 @@ impl Store {
     pub async fn manifest(&self, hash: BlobHash) -> Result<Option<Signed<Manifest>>, StoreError> {
         let bytes = self.blobs.small(hash, Signed::<Manifest>::MAX_ENVELOPE).await?;
         Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
+    }
+
+    /// Waits until everything kept so far would survive a kill, the truth before what is derived from it.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.blobs.flush().await?;
+        Ok(self.index.flush().await?)
     }
 
     /// Writes everything to disk and closes both parts.

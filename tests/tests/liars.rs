@@ -39,7 +39,8 @@ fn a_flipped_bit_is_caught_and_the_node_that_sent_it_is_named() -> Result<()> {
         anyhow::Ok(heads)
     })?;
     ensure!(heads.len() == 1);
-    let liar = Liar::start(source.home(), &middle.address()?, keys_of(&id, manifest), heads, 1 << 20);
+    let address = middle.address()?;
+    let liar = Liar::start(source.home(), &address, keys_of(&id, manifest), heads, 1 << 20);
     let liar = runtime.block_on(liar)?;
 
     let there = folder.path().join("there");

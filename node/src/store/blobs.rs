@@ -61,6 +61,16 @@ pub struct Blobs {
 }
 
 impl Blobs {
+    /// Removes what imports that were cut short left behind; the home is locked, so nobody is writing there.
+    pub(super) fn clear_leftovers(path: &Path) {
+        let leftovers = std::fs::read_dir(path.join("temp")).into_iter().flatten().flatten();
+        for leftover in leftovers {
+            if let Err(error) = std::fs::remove_file(leftover.path()) {
+                tracing::warn!(%error, path = %leftover.path().display(), "cannot remove a leftover");
+            }
+        }
+    }
+
     pub(super) async fn open(path: &Path) -> Result<Self, BlobError> {
         let error = |reason: &dyn std::fmt::Display| BlobError::Open {
             path: path.to_owned(),
@@ -80,6 +90,14 @@ impl Blobs {
         if let Err(error) = self.store.shutdown().await {
             tracing::debug!(%error, "the blob store is closed already"); // by the router that served it
         }
+    }
+
+    /// Waits until everything stored so far would survive a kill; until then the last seconds are in memory only.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub async fn flush(&self) -> Result<(), BlobError> {
+        self.store.sync_db().await.map_err(|error| store_error("write to")(&error))
     }
 
     /// Stores bytes.

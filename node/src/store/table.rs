@@ -1,6 +1,6 @@
 //! One table of the index: bytes to bytes, each value with a checksum, so that damage is noticed and not believed.
 
-use std::fmt;
+use std::{fmt, io};
 
 use tracing::warn;
 
@@ -9,14 +9,22 @@ const CHECKSUM: usize = 8;
 
 /// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the index is damaged or cannot be written; `huddle index rebuild` makes a new one from the blobs")]
-pub struct IndexError {
-    source: Box<dyn std::error::Error + Send + Sync>,
+#[non_exhaustive]
+pub enum IndexError {
+    /// The disk is full, or the file system refuses.
+    #[error("cannot read or write the index")]
+    Io(#[source] io::Error),
+    /// It contradicts itself.
+    #[error("the index is damaged; `huddle index rebuild` makes a new one from the blobs")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<sled::Error> for IndexError {
     fn from(error: sled::Error) -> Self {
-        Self { source: error.into() }
+        match error {
+            sled::Error::Io(error) => Self::Io(error),
+            error => Self::Damaged(error.into()),
+        }
     }
 }
 

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// How long a provider may send nothing before the next one is asked.
-const STALL: Duration = Duration::from_secs(20);
+const STALL: Duration = Duration::from_secs(10);
 /// How often the list of providers is gone through before giving up.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 2;
 
 /// Why a blob could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +208,10 @@ impl Inner {
                 Ok(Some(GetProgressItem::Done(_))) => return Attempt::Done,
                 Ok(Some(GetProgressItem::Error(error))) => return judge(&error),
                 Ok(None) => return Attempt::Failed("it broke off".to_owned()),
-                Err(_) => return Attempt::Failed(format!("nothing arrived for {} s", STALL.as_secs())),
+                Err(_) => {
+                    connection.close(0u32.into(), b"stalled"); // whoever asks next must not wait for it again
+                    return Attempt::Failed(format!("nothing arrived for {} s", STALL.as_secs()));
+                }
             }
         }
     }
