@@ -12,8 +12,8 @@
 //!  └────────────────┘
 //! ```
 //!
-//! What comes from a peer is verified before it is kept, returned or passed on: records on the [`shelf`], answers in
-//! [`waiting`], gossip at the [`gate`], addresses in the [`scope`]. Nothing is republished by itself: whoever put a
+//! What comes from a peer is verified before it is kept, returned or passed on: records on the `shelf`, answers in
+//! `waiting`, gossip at the `gate`, addresses in the `scope`. Nothing is republished by itself: whoever put a
 //! record or provides something says so again within two days.
 
 mod behaviour;

@@ -1,19 +1,16 @@
 //! Real swarms on loopback.
 
+mod stranger;
+
 use std::net::TcpListener;
 
 use huddle_protocol::{DhtKey, NodeId, Record};
-use libp2p::{
-    PeerId,
-    gossipsub::{self, IdentTopic},
-    identify,
-    kad::{self, Mode, Quorum, RecordKey},
-    multiaddr::Protocol,
-};
+use libp2p::{PeerId, gossipsub, kad::Mode, multiaddr::Protocol};
 use tokio::time::{sleep, timeout};
 
+use self::stranger::Stranger;
 use super::{
-    behaviour::{BehaviourEvent, HEADS},
+    behaviour::BehaviourEvent,
     testing::{head, pointer, secret},
     *,
 };
@@ -70,63 +67,6 @@ async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
         assert!(Instant::now() < deadline, "still not: {what}");
         sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A swarm that speaks our protocols, but says and believes what the test wants.
-struct Stranger {
-    swarm: Swarm<Behaviour>,
-    _directory: tempfile::TempDir,
-}
-
-impl Stranger {
-    /// Connects to `node`, and goes on until each knows the other's protocols.
-    async fn meet(seed: u8, node: &Node) -> Self {
-        let (records, directory) = records(seed);
-        let keypair = id::keypair(&secret(seed)).unwrap();
-        let scope = Arc::new(Scope::default());
-        scope.include(&node.address);
-        let transport = transport::build(&keypair, &scope).unwrap();
-        let shelf = Shelf::new(keypair.public().to_peer_id(), records);
-        let role = Role::Client;
-        let behaviour = Behaviour::new(keypair.public(), shelf, role, false, ConnectionLimit::default());
-        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-        let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);
-        swarm.dial(node.address.clone()).unwrap();
-        let mut stranger = Self { swarm, _directory: directory };
-        let mut left = 3;
-        while left > 0 {
-            left -= usize::from(matches!(
-                stranger.event().await,
-                SwarmEvent::Behaviour(
-                    BehaviourEvent::Identify(identify::Event::Sent { .. } | identify::Event::Received { .. })
-                        | BehaviourEvent::Gossip(gossipsub::Event::Subscribed { .. })
-                )
-            ));
-        }
-        stranger
-    }
-
-    async fn event(&mut self) -> SwarmEvent<BehaviourEvent> {
-        timeout(SOON, self.swarm.select_next_some()).await.expect("something happens")
-    }
-
-    /// Puts any bytes under any key at `node`, and waits until it has answered.
-    async fn put(&mut self, node: &Node, key: &[u8], value: &[u8]) {
-        let record = kad::Record::new(RecordKey::new(&key), value.to_vec());
-        let peer = peer_id(node.id).unwrap();
-        self.swarm.behaviour_mut().kad.put_record_to(record, [peer].into_iter(), Quorum::One);
-        loop {
-            if let SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { result, .. })) =
-                self.event().await
-            {
-                return assert!(matches!(result, kad::QueryResult::PutRecord(Ok(_))));
-            }
-        }
-    }
-
-    fn announce(&mut self, bytes: &[u8]) {
-        self.swarm.behaviour_mut().gossip.publish(IdentTopic::new(HEADS), bytes.to_vec()).unwrap();
     }
 }
 

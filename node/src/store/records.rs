@@ -13,16 +13,21 @@
 //!   gets the share of the list that he has of all announcers, and since every node draws with another secret, a
 //!   lookup that asks twenty nodes sees twenty independent samples.
 
-use std::{fs, io, path::Path};
+mod entry;
+
+use std::{
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use sled::{IVec, Tree};
 
-/// Bytes of checksum before every entry.
-const CHECKSUM: usize = 8;
-/// Bytes of checksum and expiry before the payload of an entry.
-const HEADER: usize = CHECKSUM + 8;
 /// Memory for sled's page cache, in bytes: its default of 1 GiB is a whole small machine.
 const CACHE: u64 = 16 << 20;
+/// How long to wait for the lock of a database that was just closed.
+const LOCK: Duration = Duration::from_secs(1);
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,18 +120,18 @@ struct Cursor {
 impl Records {
     /// Opens what is kept in `directory` for the node at `centre`, the SHA-256 under which Kademlia places it.
     ///
-    /// Reads every key once to count. A damaged database, or one kept for another node, is replaced by an empty one.
+    /// Blocks: it reads every entry once to count, and waits up to a second for a lock. A damaged database, or one kept for another node, is replaced by an empty one.
     ///
     /// # Errors
     /// If the directory cannot be used, for example because another process has it open.
     pub fn open(directory: &Path, centre: [u8; 32], limits: Limits) -> Result<Self, RecordsError> {
         fs::create_dir_all(directory).map_err(RecordsError::Directory)?;
         let config = sled::Config::new().path(directory).cache_capacity(CACHE);
-        let db = match config.open() {
+        let db = match open_patiently(&config) {
             Err(error @ (sled::Error::Corruption { .. } | sled::Error::ReportableBug(_))) => {
                 tracing::warn!(%error, "the DHT records are damaged, starting without them");
                 fs::remove_dir_all(directory).map_err(RecordsError::Directory)?;
-                config.open()?
+                open_patiently(&config)?
             }
             opened => opened?,
         };
@@ -146,7 +151,7 @@ impl Records {
         let mut totals = Totals { providers: providers.len(), ..Totals::default() };
         for entry in &values {
             totals.values += 1;
-            totals.value_bytes += payload_len(&entry?.1);
+            totals.value_bytes += entry::payload_len(&entry?.1);
         }
         Ok(Self { centre, salt, limits, totals, values, providers, sweep: Cursor::default() })
     }
@@ -163,7 +168,7 @@ impl Records {
     pub fn value(&self, key: &[u8; 32]) -> Result<Option<Value>, RecordsError> {
         let place = self.place(key);
         let Some(entry) = self.values.get(&place)? else { return Ok(None) };
-        Ok(open_entry(&place, &entry).map(|(expires, bytes)| Value { bytes: bytes.to_vec(), expires }))
+        Ok(entry::open(&place, &entry).map(|(expires, bytes)| Value { bytes: bytes.to_vec(), expires }))
     }
 
     /// Keeps a record, in the place of any other under `key`. Returns whether there was room: when full, only a
@@ -187,7 +192,7 @@ impl Records {
             self.values.remove(&farthest)?;
             self.uncount_value(&entry);
         }
-        self.values.insert(&place, seal_entry(&place, value.expires, &value.bytes))?;
+        self.values.insert(&place, entry::seal(&place, value.expires, &value.bytes))?;
         self.totals.values += 1;
         self.totals.value_bytes += value.bytes.len();
         Ok(true)
@@ -212,7 +217,7 @@ impl Records {
         let mut providers = Vec::new();
         for entry in self.providers.scan_prefix(self.place(key)) {
             let (place, entry) = entry?;
-            providers.extend(open_provider(&place, &entry));
+            providers.extend(entry::open_provider(&place, &entry));
         }
         Ok(providers)
     }
@@ -227,7 +232,7 @@ impl Records {
             return Ok(false);
         }
         let place = self.provider_place(key, &provider.node);
-        let entry = seal_entry(&place, provider.expires, &join(&provider.addresses));
+        let entry = entry::seal(&place, provider.expires, &entry::join(&provider.addresses));
         if self.providers.contains_key(&place)? {
             self.providers.insert(&place, entry)?;
             return Ok(true);
@@ -273,7 +278,7 @@ impl Records {
         for entry in tree.range(self.sweep.after.clone()..).take(count) {
             let (place, entry) = entry?;
             seen += 1;
-            if open_entry(&place, &entry).is_none_or(|(expires, _)| expires <= now) {
+            if entry::open(&place, &entry).is_none_or(|(expires, _)| expires <= now) {
                 forgotten += 1;
                 if self.sweep.in_providers {
                     self.forget_provider(&place)?;
@@ -299,7 +304,7 @@ impl Records {
 
     fn uncount_value(&mut self, entry: &IVec) {
         self.totals.values = self.totals.values.saturating_sub(1);
-        self.totals.value_bytes = self.totals.value_bytes.saturating_sub(payload_len(entry));
+        self.totals.value_bytes = self.totals.value_bytes.saturating_sub(entry::payload_len(entry));
     }
 
     /// Where `key` lies: its distance to this node, then the key itself.
@@ -321,59 +326,19 @@ impl Records {
     }
 }
 
-fn payload_len(entry: &IVec) -> usize {
-    entry.len().saturating_sub(HEADER)
-}
-
-fn checksum(place: &[u8], rest: &[u8]) -> [u8; CHECKSUM] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(place).update(rest);
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&hasher.finalize().as_bytes()[..CHECKSUM]);
-    sum
-}
-
-fn seal_entry(place: &[u8], expires: u64, payload: &[u8]) -> Vec<u8> {
-    let mut entry = vec![0; CHECKSUM];
-    entry.extend_from_slice(&expires.to_be_bytes());
-    entry.extend_from_slice(payload);
-    let sum = checksum(place, &entry[CHECKSUM..]);
-    entry[..CHECKSUM].copy_from_slice(&sum);
-    entry
-}
-
-/// Returns expiry and payload of an undamaged entry.
-fn open_entry<'a>(place: &[u8], entry: &'a [u8]) -> Option<(u64, &'a [u8])> {
-    let (sum, rest) = entry.split_at_checked(CHECKSUM)?;
-    let (expires, payload) = rest.split_first_chunk()?;
-    (sum == checksum(place, rest)).then(|| (u64::from_be_bytes(*expires), payload))
-}
-
-fn open_provider(place: &[u8], entry: &[u8]) -> Option<Provider> {
-    let (expires, payload) = open_entry(place, entry)?;
-    Some(Provider { node: *place.last_chunk()?, addresses: split(payload), expires })
-}
-
-fn join(addresses: &[Vec<u8>]) -> Vec<u8> {
-    let mut joined = Vec::new();
-    for address in addresses {
-        if let Ok(length) = u8::try_from(address.len()) {
-            joined.push(length);
-            joined.extend_from_slice(address);
+/// Opens the database, waiting a moment for its lock: sled's threads hold it a little longer than the last handle lives,
+/// so a node that restarts would meet its own shadow.
+fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
+    let began = Instant::now();
+    loop {
+        match config.open() {
+            // What sled makes of a lock it does not get; it has no kind of its own.
+            Err(sled::Error::Io(error)) if error.kind() == io::ErrorKind::Other && began.elapsed() < LOCK => {
+                thread::sleep(LOCK / 50);
+            }
+            opened => return opened,
         }
     }
-    joined
-}
-
-fn split(mut joined: &[u8]) -> Vec<Vec<u8>> {
-    let mut addresses = Vec::new();
-    while let Some((length, rest)) = joined.split_first()
-        && let Some((address, rest)) = rest.split_at_checked(usize::from(*length))
-    {
-        addresses.push(address.to_vec());
-        joined = rest;
-    }
-    addresses
 }
 
 #[cfg(test)]

@@ -120,7 +120,8 @@ impl Driver {
                     asked.answer(result.map(drop).map_err(|AddProviderError::Timeout { .. }| NetworkError::TimedOut));
                 }
             }
-            QueryResult::Bootstrap(_) if step.last => self.join.joined(),
+            // The first step is the lookup of ourselves; the others fill the farther buckets and may take long.
+            QueryResult::Bootstrap(_) => self.join.joined(),
             result => trace!(?result, "ignored"),
         }
     }
