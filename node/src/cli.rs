@@ -20,9 +20,9 @@ pub struct Cli {
     /// Print one JSON object instead of text, and errors as JSON on stderr.
     #[arg(long, global = true)]
     pub json: bool,
-    /// What to log, such as `debug` or `huddle_node::transfer=trace`.
-    #[arg(long, global = true, env = "HUDDLE_LOG", default_value = "warn", value_name = "FILTER")]
-    pub log: String,
+    /// What to log, such as `debug` or `warn,huddle_node::transfer=trace` [default: warnings, and what `up` does].
+    #[arg(long, global = true, env = "HUDDLE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

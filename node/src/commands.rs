@@ -38,9 +38,10 @@ struct Context {
 /// # Errors
 /// What went wrong, ready to be shown.
 pub async fn run(cli: Cli) -> Result<Ended, Failure> {
-    let bars = log::init(&cli.log, matches!(cli.command, Command::Up(_)))?;
+    let bars = log::init(cli.log.as_deref(), matches!(&cli.command, Command::Up(up) if !up.demo))?;
     let home = cli.home.or_else(Home::default_path);
-    let home = home.ok_or_else(|| Failure::text(Code::Usage, "there is no home directory; name a folder with --home"))?;
+    let home =
+        home.ok_or_else(|| Failure::text(Code::Usage, "there is no home directory; name a folder with --home"))?;
     let context = Context { home: Home::new(home), json: cli.json };
     let work = async {
         match cli.command {

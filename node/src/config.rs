@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file() {
         let text = "[network]\nmdns = true\n[gateway]\nlisten = \"127.0.0.1:1\"";
-        let variables = [("HUDDLE_NETWORK_MDNS", "false"), ("HUDDLE_GATEWAY_LISTEN", "127.0.0.1:2"), ("HUDDLE_HOME", "x")];
+        let variables =
+            [("HUDDLE_NETWORK_MDNS", "false"), ("HUDDLE_GATEWAY_LISTEN", "127.0.0.1:2"), ("HUDDLE_HOME", "x")];
         let config = merge(text, &variables).unwrap();
         assert!(!config.network.mdns);
         assert_eq!(config.gateway.listen, "127.0.0.1:2".parse().unwrap());

@@ -40,9 +40,8 @@ pub async fn bind(
     relays: &[String],
     network: &Network,
 ) -> Result<Endpoint, BindError> {
-    let urls = relays.iter().map(|relay| {
-        relay.parse::<RelayUrl>().map_err(|_| BindError::Relay { relay: relay.clone() })
-    });
+    let urls =
+        relays.iter().map(|relay| relay.parse::<RelayUrl>().map_err(|_| BindError::Relay { relay: relay.clone() }));
     let urls = urls.collect::<Result<Vec<_>, _>>()?;
     let error = |reason: String| BindError::Bind { addresses: listen.to_vec(), reason };
     let mut transport = QuicTransportConfig::builder().keep_alive_interval(IDLE / 4);

@@ -85,8 +85,7 @@ impl Exchange {
     pub async fn ask(&self, node: NodeId, request: &Request) -> Result<Response, AskError> {
         let id = to_iroh(node).ok_or(AskError::Nonsense { node })?;
         let connection = self.pool.get_or_connect(id).await;
-        let connection =
-            connection.map_err(|error| AskError::Unreachable { node, reason: format!("{error:#}") })?;
+        let connection = connection.map_err(|error| AskError::Unreachable { node, reason: format!("{error:#}") })?;
         let no_answer = |reason: String| AskError::NoAnswer { node, reason };
         let asked = timeout(ANSWER, ask(&connection, request)).await;
         let bytes = asked.map_err(|_| no_answer("it took too long".to_owned()))?.map_err(no_answer)?;
@@ -164,9 +163,11 @@ impl Answers {
 
     async fn serve(&self, connection: Connection) {
         let peer = from_iroh(connection.remote_id());
-        let streams = stream::unfold(&connection, |connection| async move {
-            Some((connection.accept_bi().await.ok()?, connection))
-        });
+        let streams =
+            stream::unfold(
+                &connection,
+                |connection| async move { Some((connection.accept_bi().await.ok()?, connection)) },
+            );
         streams
             .for_each_concurrent(AT_ONCE, |(mut send, mut receive)| async move {
                 let Ok(Ok(request)) = timeout(ANSWER, receive.read_to_end(limits::REQUEST)).await else {

@@ -82,12 +82,14 @@ pub enum GetError {
     NothingMatches { repo: RepoId },
     /// The name leads nowhere.
     #[error(transparent)]
-    Resolve(#[from] ResolveError),
+    Resolve(Box<ResolveError>),
     /// A file could not be fetched.
     #[error("cannot fetch {path}")]
     Fetch { path: String, source: Arc<FetchError> },
     /// The bytes are not those the commit names: whoever signed the manifest lied.
-    #[error("{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name")]
+    #[error(
+        "{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name"
+    )]
     FalseManifest { path: String, signer: PublicKey },
     /// The files could not be written out.
     #[error(transparent)]
@@ -98,6 +100,12 @@ pub enum GetError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ResolveError> for GetError {
+    fn from(error: ResolveError) -> Self {
+        Self::Resolve(Box::new(error))
+    }
 }
 
 impl From<BlobError> for GetError {

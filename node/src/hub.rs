@@ -62,7 +62,8 @@ impl Hub for Node {
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
         let id = snapshot.repo.hub_id();
         let revision = Revision::Commit(snapshot.manifest.revision());
-        let resolved = self.resolver().resolve(&snapshot.repo, &revision).await.map_err(|error| hub_error(&id, &error))?;
+        let resolved =
+            self.resolver().resolve(&snapshot.repo, &revision).await.map_err(|error| hub_error(&id, &error))?;
         self.keep(&resolved).await.map_err(|error| internal(&error))?;
         if resolved.must_hash() {
             self.hash_first(&resolved, file).await?;

@@ -35,7 +35,9 @@ pub enum KeyError {
     #[error("there is a key named `{name}` already")]
     Exists { name: String },
     /// There is none.
-    #[error("there is no publisher key named `{name}`; `huddle key show` lists them, `huddle key new {name}` makes one")]
+    #[error(
+        "there is no publisher key named `{name}`; `huddle key show` lists them, `huddle key new {name}` makes one"
+    )]
     Unknown { name: String },
     /// The file cannot be read or written.
     #[error("cannot access {}", path.display())]

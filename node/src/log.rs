@@ -10,15 +10,15 @@ use crate::{
     progress::Bars,
 };
 
-/// Starts to log what `filter` lets through; returns where progress is drawn.
+/// Starts to log what `filter` lets through, else warnings and what a service does; returns where progress is drawn.
 ///
 /// # Errors
 /// If the filter is not one.
-pub(crate) fn init(filter: &str, is_service: bool) -> Result<Bars, Failure> {
-    // A node that runs for long says what it does; the libraries below it only what is wrong.
-    let filter = if is_service && filter == "warn" { "warn,huddle_node=info" } else { filter };
-    // One line of theirs is a warning about our own choice to do without their servers.
-    let filter = EnvFilter::try_new(filter).map_err(|error| Failure::new(Code::Usage, &error))?;
+pub(crate) fn init(filter: Option<&str>, is_service: bool) -> Result<Bars, Failure> {
+    let level = if is_service { "info" } else { "warn" };
+    // libp2p warns of what is ordinary here: an empty network, and news that arrives twice.
+    let default = format!("warn,huddle_node={level},libp2p_kad=error,libp2p_gossipsub=error");
+    let filter = EnvFilter::try_new(filter.unwrap_or(&default)).map_err(|error| Failure::new(Code::Usage, &error))?;
     let bars = MultiProgress::new();
     let writer = AboveBars(bars.clone());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);

@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     announce::{Announcement, Announcer},
@@ -122,6 +122,7 @@ impl Node {
     /// See [`StartError`]; nothing keeps running then.
     pub async fn start(home: Home, mut config: Config, mode: Mode) -> Result<Self, StartError> {
         let since = Instant::now();
+        leave_out_ipv6(&mut config.network.listen);
         if mode == Mode::Once {
             config.network.listen.iter_mut().for_each(|address| address.set_port(0));
             config.network.dht = DhtRole::Client;
@@ -208,9 +209,15 @@ impl Node {
 
     async fn listen_to_gossip(self, mut heard: mpsc::Receiver<Heard>) {
         let shutdown = self.shutdown_token().clone();
-        while let Some(Some(Heard::Head(pointer))) = shutdown.run_until_cancelled(heard.recv()).await {
-            if let Err(error) = self.resolver().heard(&pointer).await {
-                warn!(%error, "cannot keep a head that was announced");
+        while let Some(Some(news)) = shutdown.run_until_cancelled(heard.recv()).await {
+            match news {
+                Heard::Head(pointer) => {
+                    if let Err(error) = self.resolver().heard(&pointer).await {
+                        warn!(%error, "cannot keep a head that was announced");
+                    }
+                }
+                // Anybody with a key can provoke this, so it is no warning; whoever resolves the name is told.
+                Heard::Fork { one, .. } => debug!(repo = %one.value().repo, "a publisher contradicts himself"),
             }
         }
     }
@@ -333,6 +340,14 @@ impl Node {
 
     pub(crate) fn publishing(&self) -> &Mutex<()> {
         &self.0.publishing
+    }
+}
+
+/// Leaves out "every IPv6 address" on a machine that has none, so that the default works everywhere.
+fn leave_out_ipv6(listen: &mut Vec<SocketAddr>) {
+    let has_ipv6 = || std::net::UdpSocket::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    if listen.len() > 1 && !has_ipv6() {
+        listen.retain(|address| !(address.is_ipv6() && address.ip().is_unspecified()));
     }
 }
 

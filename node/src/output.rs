@@ -140,7 +140,11 @@ impl Display for Got {
         writeln!(f, "trust      {}", self.reasons.join(", "))?;
         let here = self.bytes.saturating_sub(self.fetched);
         write!(f, "files      {} ({}; {} fetched", self.files, HumanBytes(self.bytes), HumanBytes(self.fetched))?;
-        if here > 0 && self.fetched > 0 { write!(f, ", the rest was here)")? } else { write!(f, ")")? }
+        if here > 0 && self.fetched > 0 {
+            write!(f, ", the rest was here)")?
+        } else {
+            write!(f, ")")?
+        }
         if let Some(to) = &self.to {
             write!(f, "\nin         {}", to.display())?;
         }

@@ -36,7 +36,9 @@ impl Bars {
         match event {
             Event::Warning { text } => self.screen.suspend(|| output::warn(text)),
             Event::Lie { node, file } => self.screen.suspend(|| {
-                output::warn(&format!("{node} sent wrong bytes for {file}; it was dropped, and somebody else is asked"));
+                output::warn(&format!(
+                    "{node} sent wrong bytes for {file}; it was dropped, and somebody else is asked"
+                ));
             }),
             Event::Step { text } if self.is_terminal => self.screen.suspend(|| output::note(text)),
             Event::Total { bytes, .. } if self.is_terminal => {
@@ -83,6 +85,7 @@ impl Bars {
 }
 
 fn style(message: &str) -> ProgressStyle {
-    let template = format!("{message} {{bar:32}} {{bytes:>10}} of {{total_bytes:<10}} {{binary_bytes_per_sec:>12}} {{eta:>5}}");
+    let template =
+        format!("{message} {{bar:32}} {{bytes:>10}} of {{total_bytes:<10}} {{binary_bytes_per_sec:>12}} {{eta:>5}}");
     ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -95,7 +95,7 @@ pub enum PublishError {
     Key(#[from] KeyError),
     /// The newest head could not be determined.
     #[error(transparent)]
-    Resolve(#[from] ResolveError),
+    Resolve(Box<ResolveError>),
     /// Git would not accept it.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -114,6 +114,12 @@ pub enum PublishError {
     /// The store failed, or the disk is full.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ResolveError> for PublishError {
+    fn from(error: ResolveError) -> Self {
+        Self::Resolve(Box::new(error))
+    }
 }
 
 impl From<BlobError> for PublishError {
@@ -170,10 +176,8 @@ impl Node {
     async fn take_in(&self, publish: &Publish, events: &Events) -> Result<Vec<FileEntry>, PublishError> {
         let path = publish.path.clone();
         let sources = tokio::task::spawn_blocking(move || scan::scan(&path)).await;
-        let sources = sources.map_err(|error| PublishError::Read {
-            path: publish.path.clone(),
-            source: io::Error::other(error),
-        })??;
+        let sources = sources
+            .map_err(|error| PublishError::Read { path: publish.path.clone(), source: io::Error::other(error) })??;
         let bytes = sources.iter().map(|source| source.size).sum();
         events.tell(Event::Total { files: sources.len() as u64, bytes }).await;
         let rules = Arc::new(lfs::Rules::of(&sources));

@@ -171,9 +171,9 @@ impl Resolver {
         let is_current = |known: &[Signed<Head>]| {
             !known.is_empty()
                 && pointers.iter().all(|pointer| {
-                    known.iter().any(|head| {
-                        head.signer() == pointer.signer() && head.value().seq() >= pointer.value().seq
-                    })
+                    known
+                        .iter()
+                        .any(|head| head.signer() == pointer.signer() && head.value().seq() >= pointer.value().seq)
                 })
         };
         if !is_current(&known) || pointers.is_empty() {
@@ -250,9 +250,7 @@ impl Resolver {
             while let Some(answer) = answers.next().await {
                 let Some(Response::Head { heads }) = answer else { continue };
                 for head in heads_of(repo, &heads) {
-                    if self.is_believed(repo, head.signer())
-                        && self.store.keep_head(&head).await? == Precedence::Fork
-                    {
+                    if self.is_believed(repo, head.signer()) && self.store.keep_head(&head).await? == Precedence::Fork {
                         return Err(ResolveError::Fork { repo: repo.clone() });
                     }
                 }
@@ -360,7 +358,8 @@ impl Resolver {
         if manifest.is_none() {
             let limit = Signed::<Manifest>::MAX_ENVELOPE as u64;
             let fetched = self.transfer.fetch_small(hash, limit, &holders()).await;
-            fetched.map_err(|source| ResolveError::Unreachable { repo: repo.clone(), source: Some(Box::new(source)) })?;
+            fetched
+                .map_err(|source| ResolveError::Unreachable { repo: repo.clone(), source: Some(Box::new(source)) })?;
             manifest = self.store.manifest(hash).await?;
             if let Some(manifest) = &manifest {
                 self.store.index.put_manifest(hash, manifest, false).map_err(StoreError::from)?;

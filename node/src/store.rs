@@ -93,7 +93,9 @@ impl Store {
         let mut rebuilt = Rebuilt::default();
         for hash in self.blobs.complete().await? {
             rebuilt.blobs += 1;
-            let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else { continue };
+            let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else {
+                continue;
+            };
             let limit = match purpose {
                 Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
                 Purpose::Head => Signed::<Head>::MAX_ENVELOPE,

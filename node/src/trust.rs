@@ -38,8 +38,9 @@ impl Reason {
             Self::Pinned => "proven: the commit object hashes to the revision you pinned, and its tree is exactly \
                              these files, whoever sent them"
                 .to_owned(),
-            Self::Proven => "proven: the commit object hashes to this revision, and its tree is exactly these files"
-                .to_owned(),
+            Self::Proven => {
+                "proven: the commit object hashes to this revision, and its tree is exactly these files".to_owned()
+            }
             Self::Signed(publisher) => format!("signed: by {publisher}, the key in the repository's name"),
             Self::Attested(attestor) => format!("attested: by {attestor}, a mirror you trust"),
         }

@@ -41,7 +41,13 @@ impl Liar {
     ///
     /// # Errors
     /// If it cannot start or nobody lets it in.
-    pub async fn start(home: &Path, bootstrap: &str, keys: Vec<DhtKey>, heads: Vec<Record>, spare: u64) -> Result<Self> {
+    pub async fn start(
+        home: &Path,
+        bootstrap: &str,
+        keys: Vec<DhtKey>,
+        heads: Vec<Record>,
+        spare: u64,
+    ) -> Result<Self> {
         let home = Home::new(home);
         let identity = Identity::open(&home, "default")?;
         let store = Store::open(&home).await?;
@@ -110,7 +116,8 @@ impl ProtocolHandler for Lies {
 async fn answer(store: &BlobStore, request: GetRequest, spare: u64) -> Result<Vec<u8>> {
     let ranges: ChunkRangesSeq = request.ranges;
     let root = ranges.iter().next().cloned().unwrap_or_default();
-    let mut bytes = store.export_bao(request.hash, root).bao_to_vec().await.map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let mut bytes =
+        store.export_bao(request.hash, root).bao_to_vec().await.map_err(|error| anyhow::anyhow!("{error:#}"))?;
     if bytes.len() as u64 > spare
         && let Some(last) = bytes.last_mut()
     {

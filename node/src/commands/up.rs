@@ -71,9 +71,8 @@ fn any_port_if_taken(config: &mut Config) {
 /// Waits for Ctrl-C, or for the signal with which services are stopped.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return drop(tokio::signal::ctrl_c().await),
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return drop(tokio::signal::ctrl_c().await);
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}

@@ -42,8 +42,10 @@ pub(super) fn write(folder: &Path) -> io::Result<()> {
 
 fn tensors() -> Vec<(String, Vec<usize>)> {
     let norm = |name: String| [(format!("{name}.weight"), vec![WIDTH]), (format!("{name}.bias"), vec![WIDTH])];
-    let linear = |name: String, from, to| [(format!("{name}.weight"), vec![from, to]), (format!("{name}.bias"), vec![to])];
-    let mut tensors = vec![("wte.weight".to_owned(), vec![WORDS, WIDTH]), ("wpe.weight".to_owned(), vec![PLACES, WIDTH])];
+    let linear =
+        |name: String, from, to| [(format!("{name}.weight"), vec![from, to]), (format!("{name}.bias"), vec![to])];
+    let mut tensors =
+        vec![("wte.weight".to_owned(), vec![WORDS, WIDTH]), ("wpe.weight".to_owned(), vec![PLACES, WIDTH])];
     for layer in 0..LAYERS {
         let name = |part: &str| format!("h.{layer}.{part}");
         tensors.extend(norm(name("ln_1")));

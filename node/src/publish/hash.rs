@@ -53,9 +53,7 @@ async fn small(store: &Store, source: &Source) -> Result<FileEntry, PublishError
 
 async fn large(store: &Store, source: &Source, copy: bool, events: &Events) -> Result<FileEntry, PublishError> {
     let (file, name, size, reporter) = (source.file.clone(), source.path.clone(), source.size, events.clone());
-    let sha256 = tokio::task::spawn_blocking(move || {
-        sha256(&file, |done| reporter.file(name.as_str(), done, size))
-    });
+    let sha256 = tokio::task::spawn_blocking(move || sha256(&file, |done| reporter.file(name.as_str(), done, size)));
     let (imported, sha256) = tokio::join!(store.blobs.import(&source.file, copy, |_| {}), sha256);
     let read = |error| PublishError::Read { path: source.file.clone(), source: error };
     let (blake3, size): (BlobHash, u64) = imported?;

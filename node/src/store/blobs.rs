@@ -72,10 +72,8 @@ impl Blobs {
     }
 
     pub(super) async fn open(path: &Path) -> Result<Self, BlobError> {
-        let error = |reason: &dyn std::fmt::Display| BlobError::Open {
-            path: path.to_owned(),
-            reason: format!("{reason:#}"),
-        };
+        let error =
+            |reason: &dyn std::fmt::Display| BlobError::Open { path: path.to_owned(), reason: format!("{reason:#}") };
         crate::home::create_private_dir(path).map_err(|source| error(&source))?;
         Ok(Self { store: FsStore::load(path).await.map_err(|source| error(&source))? })
     }

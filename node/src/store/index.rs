@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use huddle_protocol::{
-    BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed,
-};
+use huddle_protocol::{BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed};
 use serde::{Deserialize, Serialize};
 
 use super::table::{IndexError, Table};
@@ -148,7 +146,12 @@ impl Index {
     ///
     /// # Errors
     /// If the index is damaged.
-    pub fn put_manifest(&self, hash: BlobHash, manifest: &Signed<Manifest>, is_provided: bool) -> Result<(), IndexError> {
+    pub fn put_manifest(
+        &self,
+        hash: BlobHash,
+        manifest: &Signed<Manifest>,
+        is_provided: bool,
+    ) -> Result<(), IndexError> {
         let value = manifest.value();
         let held =
             Held { repo: value.repo().clone(), revision: value.revision(), signer: manifest.signer(), is_provided };
