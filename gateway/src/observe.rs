@@ -58,7 +58,9 @@ pub(crate) async fn observe(State(ids): State<RequestIds>, request: Request, nex
 ///
 /// The body may take as long as it needs.
 pub(crate) async fn deadline(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(gateway.options.answer_within, next.run(request)).await {
+    let is_file = !request.uri().path().starts_with("/api/");
+    let limit = if is_file { gateway.options.file_within } else { gateway.options.answer_within };
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             debug!("no answer in time");

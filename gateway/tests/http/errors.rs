@@ -65,7 +65,8 @@ async fn a_missing_file_names_the_commit_so_that_clients_remember() {
 
 #[tokio::test]
 async fn a_slow_node_is_asked_again_rather_than_waited_for() {
-    let options = Options { answer_within: Duration::from_millis(200), ..Options::default() };
+    let within = Duration::from_millis(200);
+    let options = Options { file_within: within, answer_within: within, ..Options::default() };
     let gateway = Gateway::start(sample().with(Fault::LooksFor(Duration::from_secs(60))), options).await;
     for path in PATHS {
         let start = Instant::now();
@@ -76,9 +77,13 @@ async fn a_slow_node_is_asked_again_rather_than_waited_for() {
     }
 }
 
-#[test]
-fn by_default_an_answer_comes_before_python_gives_up() {
-    assert!(Options::default().answer_within < Duration::from_secs(10));
+#[tokio::test]
+async fn only_for_files_do_clients_ask_again() {
+    assert!(Options::default().file_within < Duration::from_secs(10), "Python gives up");
+    let options = Options { file_within: Duration::from_millis(200), ..Options::default() };
+    let gateway = Gateway::start(sample().with(Fault::LooksFor(Duration::from_millis(600))), options).await;
+    assert_eq!(gateway.head("/org/Model/resolve/main/config.json").await.status, 503);
+    assert_eq!(gateway.get("/api/models/org/Model?expand=sha").await.status, 200);
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ async fn a_node_that_refuses_at_once_is_heard() {
 
 #[tokio::test]
 async fn a_slow_file_is_not_cut_short_by_the_limit_for_heads() {
-    let options = Options { answer_within: Duration::from_millis(800), ..Options::default() };
+    let options = Options { file_within: Duration::from_millis(800), ..Options::default() };
     let gateway = Gateway::start(sample().with(Fault::OpensAfter(Duration::from_millis(1200))), options).await;
     let answer = gateway.get(WEIGHTS).await;
     assert_eq!((answer.status, answer.body.len()), (200, 100_000));

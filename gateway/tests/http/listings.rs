@@ -45,6 +45,15 @@ async fn a_recursive_tree_shows_everything_below() {
 }
 
 #[tokio::test]
+async fn folders_that_hold_only_folders_are_shown_too() {
+    let files: &[(&str, &[u8])] = &[("a/b/c/x", b"x"), ("a/b/d/x", b"x"), ("e/f/x", b"x")];
+    let repo = FakeRepo::new().commit("hf:org/deep", files, &["refs/heads/main"]);
+    let gateway = Gateway::start(FakeHub::new(vec![repo]), Options::default()).await;
+    let tree = gateway.get("/api/models/org/deep/tree/main?recursive=true").await.json();
+    assert_eq!(paths(&tree), ["a", "a/b", "a/b/c", "a/b/c/x", "a/b/d", "a/b/d/x", "e", "e/f", "e/f/x"]);
+}
+
+#[tokio::test]
 async fn a_path_in_a_tree_may_be_one_part_or_several() {
     let gateway = Gateway::sample().await;
     for path in ["onnx/deep", "onnx%2Fdeep", "onnx/deep/"] {

@@ -51,7 +51,9 @@ async fn a_client_that_leaves_ends_the_stream() {
 #[tokio::test]
 async fn stopping_ends_idle_connections_at_once_and_stalled_ones_soon() {
     let gateway = Gateway::sample().await;
-    let idle = TcpStream::connect(gateway.address).await.unwrap();
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 16]).await.unwrap();
     timeout(Duration::from_secs(2), gateway.stop()).await.expect("nothing is under way");
     drop(idle);
 
