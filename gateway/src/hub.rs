@@ -5,7 +5,7 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind};
+use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
 
 /// The bytes of a file as they are verified.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -16,7 +16,7 @@ pub struct Snapshot {
     /// The repository.
     pub repo: RepoId,
     /// Its files and the proof of its revision.
-    pub manifest: Arc<Manifest>,
+    pub manifest: Arc<Signed<Manifest>>,
     /// Why the node believes it, one reason each, in words.
     pub reasons: Vec<String>,
 }

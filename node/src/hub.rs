@@ -49,7 +49,7 @@ impl Hub for Node {
         let revision: Revision = revision.parse().unwrap_or_default();
         let resolved = self.look_up(kind, id, &revision).await?;
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Ok(Snapshot { repo: resolved.repo, manifest: Arc::new(resolved.manifest.value().clone()), reasons })
+        Ok(Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {

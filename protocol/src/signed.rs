@@ -4,7 +4,7 @@
 //! `"huddle v1 " ‖ purpose's name ‖ 0x00 ‖ payload`: a signature for one purpose can never serve another. The signature
 //! is verified before a single byte of the payload is decoded.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Serialize, de::DeserializeOwned};
@@ -213,6 +213,15 @@ impl<T> Signed<T> {
     /// Returns the envelope exactly as it was signed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// What was verified can be read like the document itself.
+impl<T> Deref for Signed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
     }
 }
 

@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
-    Sha256, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
+    SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use sha2::Digest;
 
@@ -29,7 +29,7 @@ pub(crate) const TIME: u64 = 1_795_405_173;
 /// One repository: the commits it has, newest last, and what points to them.
 #[derive(Debug)]
 pub(crate) struct FakeRepo {
-    commits: Vec<Arc<Manifest>>,
+    commits: Vec<Arc<Signed<Manifest>>>,
     references: Vec<Reference>,
     contents: Vec<Bytes>,
 }
@@ -61,7 +61,8 @@ impl FakeRepo {
         let revision = manifest.revision();
         self.references.extend(references.iter().map(|&name| Reference { name: name.to_owned(), revision }));
         self.contents.extend(files.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)));
-        self.commits.push(Arc::new(manifest));
+        let signer = SecretKey::from_bytes([1; 32]);
+        self.commits.push(Arc::new(Signed::sign(manifest, &signer).unwrap()));
         self
     }
 
