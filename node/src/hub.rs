@@ -5,12 +5,13 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::StreamExt;
 use huddle_gateway::{ByteStream, Hub, HubError, Options, Reference, Snapshot};
-use huddle_protocol::{FileEntry, RepoKind, Revision};
+use huddle_protocol::{FileEntry, RepoId, RepoKind, Revision};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{error, info};
 
 use crate::{
     get::GetError,
+    lookups::{LookupError, Lookups},
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
@@ -36,63 +37,71 @@ pub(crate) async fn serve(node: &Node) -> Result<(SocketAddr, JoinHandle<()>), G
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
     let options = Options { allowed_hosts: node.config().gateway.allowed_hosts.clone(), ..Options::default() };
-    let router = huddle_gateway::router(Arc::new(node.clone()), options);
+    let router = huddle_gateway::router(Arc::new(NodeHub { node: node.clone(), lookups: Lookups::default() }), options);
     let shutdown = node.shutdown_token().clone();
     info!(%address, "gateway");
     let serve = async move { huddle_gateway::serve(listener, router, shutdown.cancelled()).await };
     Ok((address, tokio::spawn(serve)))
 }
 
+/// A node as its gateway sees it.
+#[derive(Debug)]
+struct NodeHub {
+    node: Node,
+    lookups: Lookups,
+}
+
 #[async_trait]
-impl Hub for Node {
+impl Hub for NodeHub {
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
-        let revision: Revision = revision.parse().unwrap_or_default();
-        let resolved = self.look_up(kind, id, &revision).await?;
+        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
+        let resolved = self.resolve(&repo, &revision.parse().unwrap_or_default()).await?;
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
         Ok(Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
         let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
-        let heads = self.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
-        let refs = heads.iter().flat_map(|head| head.value().refs());
+        let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
+        let refs = heads.iter().flat_map(|head| head.refs());
         Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
-        let id = snapshot.repo.hub_id();
-        let revision = Revision::Commit(snapshot.manifest.revision());
-        let resolved =
-            self.resolver().resolve(&snapshot.repo, &revision).await.map_err(|error| hub_error(&id, &error))?;
-        self.keep(&resolved).await.map_err(|error| internal(&error))?;
+        let node = &self.node;
+        let resolved = self.resolve(&snapshot.repo, &Revision::Commit(snapshot.manifest.revision())).await?;
+        node.keep(&resolved).await.map_err(|error| internal(&error))?;
         if resolved.must_hash() {
             self.hash_first(&resolved, file).await?;
         }
-        let holders = || self.holders(&resolved, Some(file.blake3));
-        let bytes = self.transfer().read(file.blake3, file.size, range, holders).await;
+        let holders = || node.holders(&resolved, Some(file.blake3));
+        let bytes = node.transfer().read(file.blake3, file.size, range, holders).await;
         Ok(bytes.map_err(|error| internal(&error))?.boxed())
     }
 }
 
-impl Node {
-    async fn look_up(&self, kind: RepoKind, id: &str, revision: &Revision) -> Result<Resolved, HubError> {
-        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
-        self.resolver().resolve(&repo, revision).await.map_err(|error| hub_error(id, &error))
+impl NodeHub {
+    async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {
+        self.lookups.resolve(self.node.resolver(), repo, revision).await.map_err(|error| match error {
+            LookupError::Resolve(error) => hub_error(&repo.hub_id(), &error),
+            LookupError::Busy => unavailable(&error),
+        })
     }
 
     /// Fetches and hashes a file that only a stranger's manifest vouches for, before a byte of it is passed on.
     async fn hash_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), HubError> {
-        let holders = self.holders(resolved, Some(file.blake3));
-        let is_here = self.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))?;
+        let node = &self.node;
+        let holders = node.holders(resolved, Some(file.blake3));
+        let is_here = node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))?;
         if !is_here {
-            let job = self.transfer().start(file.blake3, file.size, &holders);
+            let job = node.transfer().start(file.blake3, file.size, &holders);
             match tokio::time::timeout(HASH, job.finished()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(unavailable(&*error)),
                 Err(_) => return Err(unavailable(&"the file is being fetched and hashed; ask again")),
             }
         }
-        match self.check(file, resolved.manifest.signer()).await {
+        match node.check(file, resolved.manifest.signer()).await {
             Ok(()) => Ok(()),
             Err(error @ GetError::FalseManifest { .. }) => {
                 Err(HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() })

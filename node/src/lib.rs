@@ -21,6 +21,8 @@ pub mod home;
 mod hub;
 pub mod identity;
 mod log;
+#[cfg(feature = "gateway")]
+mod lookups;
 mod names;
 pub mod node;
 pub mod output;

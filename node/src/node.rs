@@ -100,12 +100,11 @@ struct Inner {
     resolver: Resolver,
     announcer: Announcer,
     endpoint: Endpoint,
-    gateway: OnceLock<SocketAddr>,
     publishing: Mutex<()>,
     running: Running,
 }
 
-/// What has to be stopped.
+/// What runs, and has to be stopped.
 #[derive(Debug)]
 struct Running {
     shutdown: CancellationToken,
@@ -113,6 +112,7 @@ struct Running {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<HomeLock>>,
     since: Instant,
+    gateway: OnceLock<SocketAddr>,
 }
 
 impl Node {
@@ -172,6 +172,7 @@ impl Node {
             router,
             lock: Mutex::new(Some(lock)),
             since,
+            gateway: OnceLock::new(),
         };
         let node = Self(Arc::new(Inner {
             home,
@@ -180,7 +181,6 @@ impl Node {
             resolver,
             announcer,
             endpoint,
-            gateway: OnceLock::new(),
             publishing: Mutex::new(()),
             running,
         }));
@@ -197,7 +197,7 @@ impl Node {
             #[cfg(feature = "gateway")]
             if self.0.config.gateway.enabled {
                 let (address, task) = crate::hub::serve(self).await?;
-                let _ = self.0.gateway.set(address);
+                let _ = self.0.running.gateway.set(address);
                 tasks.push(task);
             }
             tasks.push(crate::control::listen(self)?);
@@ -306,7 +306,7 @@ impl Node {
 
     /// Returns where its gateway listens.
     pub fn gateway(&self) -> Option<SocketAddr> {
-        self.0.gateway.get().copied()
+        self.0.running.gateway.get().copied()
     }
 
     /// Returns how long it has been up.
