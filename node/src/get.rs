@@ -31,6 +31,9 @@ use crate::{
 /// How many files are fetched at once.
 const AT_ONCE: usize = 4;
 
+/// A disk with less room than this (16 MiB) counts as full.
+const FULL: u64 = 16 << 20;
+
 /// What to get, and where to put it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Get {
@@ -227,7 +230,13 @@ impl Node {
         for lie in self.transfer().lies().into_iter().skip(lies_before).filter(|lie| lie.blob == file.blake3) {
             events.tell(Event::Lie { node: lie.node, file: name.to_owned() }).await;
         }
-        result.map_err(|source| GetError::Fetch { path: name.to_owned(), source })?;
+        if let Err(source) = result {
+            if matches!(*source, FetchError::Local { .. }) {
+                // The store says only that it cannot go on; a full disk is the likely reason, and has a way out.
+                check_room(&self.home().blobs(), file.size.max(FULL))?;
+            }
+            return Err(GetError::Fetch { path: name.to_owned(), source });
+        }
         events.file(name, file.size, file.size);
         Ok(*progress.borrow())
     }

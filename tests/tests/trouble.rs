@@ -137,19 +137,27 @@ fn the_index_can_be_thrown_away() -> Result<()> {
     Ok(())
 }
 
-/// Needs to mount a small file system, so it tells and passes where it may not.
-#[test]
-fn a_full_disk_is_named_and_nothing_is_lost() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (model, small) = (folder.path().join("model"), folder.path().join("small"));
-    small_repo(&model, 60 << 20)?;
-    fs::create_dir(&small)?;
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "huddle-test"]).arg(&small).output()?;
+/// Runs a story on a small disk. That needs to mount one, so it says so and passes where it may not.
+fn on_a_small_disk(size: &str, story: impl FnOnce(&std::path::Path) -> Result<()>) -> Result<()> {
+    let small = tempfile::tempdir()?;
+    let size = format!("size={size}");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "huddle-test"]).arg(small.path()).output()?;
     if !mounted.status.success() {
         eprintln!("skipped: cannot mount: {}", String::from_utf8_lossy(&mounted.stderr));
         return Ok(());
     }
-    let told = (|| {
+    let told = story(small.path());
+    let unmounted = Command::new("umount").arg(small.path()).status()?;
+    ensure!(unmounted.success());
+    told
+}
+
+#[test]
+fn a_disk_too_small_to_publish_is_named_and_nothing_is_lost() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let model = folder.path().join("model");
+    small_repo(&model, 60 << 20)?;
+    on_a_small_disk("24m", |small| {
         let home = small.join("home");
         let publish = ["publish", model.to_str().context("a path")?, "--repo", "small", "--copy"];
         let full: Vec<_> = publish.into_iter().chain(OFFLINE).collect();
@@ -160,8 +168,36 @@ fn a_full_disk_is_named_and_nothing_is_lost() -> Result<()> {
         let by_reference: Vec<_> = full.into_iter().filter(|arg| *arg != "--copy").collect();
         json_in(&home, &by_reference)?; // a reference needs no room: the home still works
         Ok(())
-    })();
-    let unmounted = Command::new("umount").arg(&small).status()?;
-    ensure!(unmounted.success());
-    told
+    })
+}
+
+#[test]
+fn a_disk_that_fills_up_during_a_fetch_is_named_and_the_next_fetch_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let model = folder.path().join("model");
+    let size = 300 << 20;
+    small_repo(&model, size)?;
+    let publisher = TestNode::start(&[])?;
+    let repo = publisher.publish(&model, "small")?["repo"].as_str().context("no repo")?.to_owned();
+    let address = publisher.address()?;
+    on_a_small_disk("400m", |small| {
+        let (home, fill) = (small.join("home"), small.join("fill"));
+        let args = ["get", &repo, "--bootstrap", &address, "--listen", "127.0.0.1:0", "--no-mdns"];
+        let mut get = Command::new(huddle());
+        let get = get.arg("--home").arg(&home).args(args).stderr(std::process::Stdio::piped()).spawn()?;
+        wait_until(SOON, || {
+            ensure!(written(&home.join("blobs/data"))? > 20 << 20);
+            Ok(())
+        })?;
+        let fill_up = fs::write(&fill, vec![1; 400 << 20]);
+        ensure!(fill_up.is_err(), "the disk is larger than it should be");
+        let output = get.wait_with_output()?;
+        let stderr = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(1), "{:?}: {stderr}", output.status);
+        ensure!(stderr.contains("no space left on the disk"), "{stderr}");
+        fs::remove_file(&fill)?;
+        let got = json_in(&home, args)?;
+        ensure!(got["fetched"].as_u64().is_some_and(|bytes| bytes < size as u64), "fetched again: {got}");
+        Ok(())
+    })
 }
