@@ -100,7 +100,9 @@ impl From<GetError> for Failure {
             GetError::NothingMatches { .. } => Code::NotFound,
             GetError::Resolve(error) => resolve_code(error),
             GetError::Fetch { source, .. } => match **source {
-                FetchError::Lies { .. } | FetchError::TooLarge { .. } => Code::Verification,
+                FetchError::Lies { .. } | FetchError::TooLarge { .. } | FetchError::WrongSize { .. } => {
+                    Code::Verification
+                }
                 FetchError::NoProvider { .. } | FetchError::Failed { .. } => Code::Unreachable,
                 _ => Code::Unexpected,
             },

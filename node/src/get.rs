@@ -155,7 +155,7 @@ impl Node {
             bytes,
             fetched,
             to: get.to,
-            lies: self.transfer().lies().split_off(lies_before.min(self.transfer().lies().len())),
+            lies: self.transfer().lies().into_iter().skip(lies_before).collect(),
         })
     }
 
@@ -210,7 +210,11 @@ impl Node {
     /// Fetches one file unless it is here; returns how many bytes arrived.
     async fn fetch_file(&self, file: &FileEntry, holders: &Holders, events: &Events) -> Result<u64, GetError> {
         let name = file.path.as_str();
-        if self.store().blobs.is_complete(file.blake3).await? {
+        if let Held::Complete(actual) = self.store().blobs.held(file.blake3).await? {
+            if actual != file.size {
+                let source = FetchError::WrongSize { blob: file.blake3, claimed: file.size, actual: Some(actual) };
+                return Err(GetError::Fetch { path: name.to_owned(), source: Arc::new(source) });
+            }
             events.file(name, file.size, file.size);
             return Ok(0);
         }

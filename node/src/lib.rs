@@ -29,5 +29,7 @@ pub mod publish;
 pub mod report;
 pub mod resolve;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod transfer;
 pub mod trust;
