@@ -22,7 +22,7 @@ use crate::{
     events::Events,
     home::Home,
     node::{Mode as Life, Node},
-    publish::{Publish, Published},
+    publish::{Publish, PublishError, Published},
 };
 
 /// Longer than anything on loopback takes.
@@ -85,7 +85,12 @@ impl Host {
             key: None,
             copy: true,
         };
-        self.node.publish(publish, &Events::silent()).await.unwrap()
+        self.publish_as(publish).await.unwrap()
+    }
+
+    /// Publishes what is asked for, as it is asked for.
+    pub(crate) async fn publish_as(&self, publish: Publish) -> Result<Published, PublishError> {
+        self.node.publish(publish, &Events::silent()).await
     }
 }
 
