@@ -87,6 +87,7 @@ impl From<PublishError> for Failure {
                 Code::Usage
             }
             PublishError::Resolve(error) => resolve_code(error),
+            PublishError::Behind { .. } => Code::Unreachable,
             _ => Code::Unexpected,
         };
         Self::new(code, &error)

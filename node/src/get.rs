@@ -168,8 +168,9 @@ impl Node {
         // The tag first: no collection may take bytes that are on their way.
         let all = resolved.manifest.value().blobs().map(|(blob, _)| blob).chain([resolved.hash]);
         store.blobs.pin(&format!("manifest/{}", resolved.hash), all).await?;
+        store.blobs.flush().await?; // the index must not promise what a kill would take
         store.index.put_manifest(resolved.hash, &resolved.manifest, true)?;
-        self.make_known(resolved.manifest.value().repo(), resolved.hash, resolved.manifest.value()).await;
+        self.make_known(resolved.hash, &resolved.manifest).await;
         Ok(())
     }
 
