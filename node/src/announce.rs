@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::discovery::Network;
+use crate::discovery::{Network, NetworkError};
 
 /// Blobs of at least this size (16 MiB) are announced on their own.
 const LARGE: u64 = 16 << 20;
@@ -53,11 +53,11 @@ impl Announcement {
     }
 }
 
-/// Returns what a node that holds a manifest announces.
-pub(crate) fn of_manifest(repo: &RepoId, hash: BlobHash, manifest: &Manifest) -> Vec<Announcement> {
+/// Returns what a node that holds a manifest announces: under the name of a repository only if that is given.
+pub(crate) fn of_manifest(repo: Option<&RepoId>, hash: BlobHash, manifest: &Manifest) -> Vec<Announcement> {
     let blobs = manifest.blobs().filter(|(_, size)| *size >= LARGE).map(|(blob, _)| DhtKey::blob(blob));
-    let keys = [DhtKey::repo(repo), DhtKey::manifest(hash), DhtKey::revision(manifest.revision())];
-    keys.into_iter().chain(blobs).map(Announcement::Provide).collect()
+    let keys = [DhtKey::manifest(hash), DhtKey::revision(manifest.revision())];
+    repo.map(DhtKey::repo).into_iter().chain(keys).chain(blobs).map(Announcement::Provide).collect()
 }
 
 enum Command {
@@ -233,6 +233,7 @@ async fn offer(network: &Network, announcement: Announcement) -> bool {
             }
             match copies {
                 Ok(copies) => copies > 0,
+                Err(NetworkError::Outdated | NetworkError::Fork { .. }) => true, // offering it again changes nothing
                 Err(error) => {
                     debug!(%error, "not stored");
                     false

@@ -2,13 +2,16 @@
 //!
 //! [`Exchange`] asks, [`Answers`] answers; the messages are the protocol's.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use huddle_protocol::{BlobHash, DhtKey, Head, Holding, NodeId, Record, Request, Response, Signed, limits};
 use iroh::{
     Endpoint,
-    endpoint::Connection,
+    endpoint::{Connection, RecvStream, SendStream},
     protocol::{AcceptError, ProtocolHandler},
 };
 use iroh_blobs::util::connection_pool::{ConnectionPool, Options};
@@ -29,10 +32,22 @@ pub const ALPN: &[u8] = b"huddle/rpc/1";
 pub(crate) const CONNECT: Duration = Duration::from_secs(8);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long a connection is kept on which nothing is asked; whoever asks keeps his for 20 s.
+const QUIET: Duration = Duration::from_secs(60);
 /// How many questions of one connection are answered at once.
 const AT_ONCE: usize = 16;
 /// How many questions of all connections are answered at once.
 const AT_ONCE_IN_ALL: usize = 256;
+/// An answer is large from this size on, in bytes.
+const LARGE: usize = 64 << 10;
+/// How many large answers are on their way at once: whoever asks decides when he takes one, and it is in memory until then.
+const LARGE_AT_ONCE: usize = 32;
+/// How many look-ups in the DHT others may cause at once; this node needs its own.
+const LOOK_UPS: usize = 4;
+
+/// What an answer takes beside the documents in it, and beside each of them, in bytes; more than it does.
+const FRAME: usize = 64;
+const ITEM: usize = 16;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -110,18 +125,24 @@ pub struct Answers {
     store: Store,
     network: Network,
     permits: Arc<Semaphore>,
+    look_ups: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    /// How long a question, its answer and its way may take, each.
+    patience: Duration,
 }
 
 impl Answers {
     /// Answers from this store and this network.
     pub fn new(store: Store, network: Network) -> Self {
-        Self { store, network, permits: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)) }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let (permits, look_ups, large) = (semaphore(AT_ONCE_IN_ALL), semaphore(LOOK_UPS), semaphore(LARGE_AT_ONCE));
+        Self { store, network, permits, look_ups, large, patience: ANSWER }
     }
 
     async fn answer(&self, request: &[u8]) -> Response {
         let Ok(_permit) = self.permits.try_acquire() else { return Response::Busy };
         let Ok(request) = Request::from_bytes(request) else { return Response::Invalid };
-        match timeout(ANSWER, self.look_up(request)).await {
+        match timeout(self.patience, self.look_up(request)).await {
             Ok(response) => response,
             Err(_) => Response::Busy,
         }
@@ -131,8 +152,14 @@ impl Answers {
         let index = &self.store.index;
         match request {
             Request::Head { repo } => {
+                let mut room = limits::RESPONSE - FRAME;
+                let fits = |head: &&Signed<Head>| {
+                    let left = room.checked_sub(head.bytes().len() + ITEM);
+                    room = left.unwrap_or(room);
+                    left.is_some()
+                };
                 let heads = index.heads(&repo);
-                Response::Head { heads: heads.iter().take(limits::POINTERS).map(envelope).collect() }
+                Response::Head { heads: heads.iter().take(limits::POINTERS).filter(fits).map(envelope).collect() }
             }
             Request::Heads { after } => {
                 let pointers = index.pointers_after(after.as_ref(), limits::POINTERS);
@@ -152,6 +179,7 @@ impl Answers {
                 Response::Availability { holdings }
             }
             Request::Addresses { node } => {
+                let Ok(_permit) = self.look_ups.try_acquire() else { return Response::Busy };
                 let record = match self.network.get(DhtKey::node(node)).await {
                     Ok(Some(record @ Record::Node(_))) => Some(ByteBuf::from(record.bytes())),
                     _ => None,
@@ -163,25 +191,40 @@ impl Answers {
 
     async fn serve(&self, connection: Connection) {
         let peer = from_iroh(connection.remote_id());
-        let streams =
-            stream::unfold(
-                &connection,
-                |connection| async move { Some((connection.accept_bi().await.ok()?, connection)) },
-            );
-        streams
-            .for_each_concurrent(AT_ONCE, |(mut send, mut receive)| async move {
-                let Ok(Ok(request)) = timeout(ANSWER, receive.read_to_end(limits::REQUEST)).await else {
-                    debug!(%peer, "a question that was too long or too slow");
-                    return;
-                };
-                let response = self.answer(&request).await.to_bytes();
-                trace!(%peer, asked = request.len(), answered = response.len(), "answered");
-                if send.write_all(&response).await.is_ok() {
-                    let _ = send.finish();
-                    let _ = timeout(ANSWER, send.stopped()).await;
-                }
-            })
-            .await;
+        let streams = stream::unfold(&connection, |connection| async move {
+            let opened = timeout(QUIET, connection.accept_bi()).await;
+            Some((opened.ok()?.ok()?, connection))
+        });
+        let answered = streams.for_each_concurrent(AT_ONCE, |(send, receive)| async move {
+            if let Err(reason) = self.converse(send, receive).await {
+                debug!(%peer, reason, "a question without an answer");
+            }
+        });
+        answered.await;
+    }
+
+    /// Reads a question and answers it.
+    async fn converse(&self, mut send: SendStream, mut receive: RecvStream) -> Result<(), &'static str> {
+        let request = timeout(self.patience, receive.read_to_end(limits::REQUEST)).await;
+        let request = request.map_err(|_| "too slow")?.map_err(|_| "too long, or broken off")?;
+        let mut bytes = self.answer(&request).await.to_bytes();
+        let mut room = None;
+        if bytes.len() > LARGE {
+            room = self.large.try_acquire().ok();
+            if room.is_none() {
+                bytes = Response::Busy.to_bytes();
+            }
+        }
+        trace!(asked = request.len(), answered = bytes.len(), "answered");
+        let sent = async {
+            send.write_all(&bytes).await.map_err(|_| "nobody listens")?;
+            let _ = send.finish();
+            let _ = send.stopped().await;
+            Ok(())
+        };
+        let sent = timeout(self.patience, sent).await.map_err(|_| "nobody takes the answer")?;
+        drop(room);
+        sent
     }
 }
 

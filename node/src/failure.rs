@@ -87,6 +87,7 @@ impl From<PublishError> for Failure {
                 Code::Usage
             }
             PublishError::Resolve(error) => resolve_code(error),
+            PublishError::Behind { .. } => Code::Unreachable,
             _ => Code::Unexpected,
         };
         Self::new(code, &error)
@@ -100,7 +101,9 @@ impl From<GetError> for Failure {
             GetError::NothingMatches { .. } => Code::NotFound,
             GetError::Resolve(error) => resolve_code(error),
             GetError::Fetch { source, .. } => match **source {
-                FetchError::Lies { .. } | FetchError::TooLarge { .. } => Code::Verification,
+                FetchError::Lies { .. } | FetchError::TooLarge { .. } | FetchError::WrongSize { .. } => {
+                    Code::Verification
+                }
                 FetchError::NoProvider { .. } | FetchError::Failed { .. } => Code::Unreachable,
                 _ => Code::Unexpected,
             },

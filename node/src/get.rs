@@ -158,7 +158,7 @@ impl Node {
             bytes,
             fetched,
             to: get.to,
-            lies: self.transfer().lies().split_off(lies_before.min(self.transfer().lies().len())),
+            lies: self.transfer().lies().into_iter().skip(lies_before).collect(),
         })
     }
 
@@ -171,8 +171,9 @@ impl Node {
         // The tag first: no collection may take bytes that are on their way.
         let all = resolved.manifest.value().blobs().map(|(blob, _)| blob).chain([resolved.hash]);
         store.blobs.pin(&format!("manifest/{}", resolved.hash), all).await?;
+        store.blobs.flush().await?; // the index must not promise what a kill would take
         store.index.put_manifest(resolved.hash, &resolved.manifest, true)?;
-        self.make_known(resolved.manifest.value().repo(), resolved.hash, resolved.manifest.value()).await;
+        self.make_known(resolved.hash, &resolved.manifest).await;
         Ok(())
     }
 
@@ -213,7 +214,11 @@ impl Node {
     /// Fetches one file unless it is here; returns how many bytes arrived.
     async fn fetch_file(&self, file: &FileEntry, holders: &Holders, events: &Events) -> Result<u64, GetError> {
         let name = file.path.as_str();
-        if self.store().blobs.is_complete(file.blake3).await? {
+        if let Held::Complete(actual) = self.store().blobs.held(file.blake3).await? {
+            if actual != file.size {
+                let source = FetchError::WrongSize { blob: file.blake3, claimed: file.size, actual: Some(actual) };
+                return Err(GetError::Fetch { path: name.to_owned(), source: Arc::new(source) });
+            }
             events.file(name, file.size, file.size);
             return Ok(0);
         }

@@ -31,5 +31,7 @@ pub mod publish;
 pub mod report;
 pub mod resolve;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod transfer;
 pub mod trust;

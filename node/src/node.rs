@@ -242,13 +242,13 @@ impl Node {
 
     /// Tells the network what was here before this start.
     async fn announce_all(self) {
-        let manifests: Vec<_> = self.store().index.manifests().filter(|(_, held)| held.is_provided).collect();
-        for (hash, held) in manifests {
+        let provided = self.store().index.manifests().filter(|(_, held)| held.is_provided);
+        for hash in provided.map(|(hash, _)| hash).collect::<Vec<_>>() {
             if self.shutdown_token().is_cancelled() {
                 return;
             }
             match self.store().manifest(hash).await {
-                Ok(Some(manifest)) => self.make_known(&held.repo, hash, manifest.value()).await,
+                Ok(Some(manifest)) => self.make_known(hash, &manifest).await,
                 Ok(None) => warn!(%hash, "a manifest the index lists is not in the store; try `huddle index rebuild`"),
                 Err(error) => warn!(%error, "cannot announce what is here"),
             }

@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use futures::{StreamExt, TryStreamExt, stream};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitError, GitOid, Head, HeadError, Manifest, ManifestError, ManifestParts,
-    Person, PublisherId, Record, RefName, RepoId, RepoKind, RepoName, SecretKey, Signed, SignedError, Target,
-    commit_oid, tree_oid,
+    Person, Precedence, PublisherId, Record, RefName, RepoId, RepoKind, RepoName, SecretKey, Signed, SignedError,
+    Target, commit_oid, tree_oid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,12 @@ pub enum PublishError {
     /// A repository that differs only in case exists.
     #[error("you have `{existing}` already; names that differ only in case are the same to hub clients")]
     Case { existing: RepoId },
+    /// The key was used elsewhere since: a head made now would contradict one that is out of reach.
+    #[error(
+        "a newer revision of {repo} was published with this key elsewhere, and no node that has it can be reached; start \
+         one of them and publish again"
+    )]
+    Behind { repo: RepoId },
     /// There is no such key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -148,14 +154,17 @@ impl Node {
         let files = self.take_in(&publish, events).await?;
         // From here to the new head, one publish at a time: two must not sign the same sequence number.
         let _turn = self.publishing().lock().await;
-        let head = self.newest_own_head(&repo).await?;
+        let head = self.newest_own_head(&repo, events).await?;
         let tree = tree_oid(files.iter().map(|file| (file.path.as_str(), file.mode, file.git)))?;
         let parent = head.as_ref().and_then(|head| head.value().refs().get(&branch)).copied();
         if let Some(parent) = parent
             && let Some(manifest) = self.store().manifest(parent.manifest).await?
             && manifest.value().commit().is_some_and(|commit| commit.tree == tree)
         {
-            self.make_known(&repo, parent.manifest, manifest.value()).await;
+            if let Some(head) = &head {
+                self.mend_pointer(head, key).await?;
+            }
+            self.make_known(parent.manifest, &manifest).await;
             return Ok(published(manifest.value(), parent.manifest, publish.branch, true));
         }
         let commit = Commit {
@@ -168,7 +177,7 @@ impl Node {
         let (hash, manifest) = self.sign_manifest(&repo, &commit, files, key, events).await?;
         let target = Target { revision: manifest.value().revision(), manifest: hash };
         self.move_branch(head, &repo, branch, target, key).await?;
-        self.make_known(&repo, hash, manifest.value()).await;
+        self.make_known(hash, &manifest).await;
         Ok(published(manifest.value(), hash, publish.branch, false))
     }
 
@@ -196,9 +205,11 @@ impl Node {
     }
 
     /// Returns the newest head of an own repository: the key may be in use on another machine too.
-    async fn newest_own_head(&self, repo: &RepoId) -> Result<Option<Signed<Head>>, PublishError> {
+    async fn newest_own_head(&self, repo: &RepoId, events: &Events) -> Result<Option<Signed<Head>>, PublishError> {
         match self.resolver().heads_from_network(repo).await {
             Ok(_) | Err(ResolveError::NotFound { .. }) => {}
+            // Readers use neither of two heads with one number; a newer one is the only way out.
+            Err(error @ ResolveError::Fork { .. }) => events.warn(format!("{error}; this publish replaces both")).await,
             Err(error) => return Err(error.into()),
         }
         let head = self.store().index.head(repo);
@@ -206,6 +217,8 @@ impl Node {
             Some(head) if head.value().repo() != repo => {
                 Err(PublishError::Case { existing: head.value().repo().clone() })
             }
+            Some(head) if self.resolver().is_overtaken(head) => Err(PublishError::Behind { repo: repo.clone() }),
+            None if !self.store().index.pointers(repo).is_empty() => Err(PublishError::Behind { repo: repo.clone() }),
             _ => Ok(head),
         }
     }
@@ -247,17 +260,31 @@ impl Node {
         refs.insert(branch, target);
         let head = Signed::sign(Head::new(repo.clone(), seq, unix_now(), refs)?, key)?;
         let pointer = Signed::sign(head.pointer(), key)?;
-        self.store().keep_head(&head).await?;
-        self.store().keep_pointer(&pointer).await?;
+        if self.store().keep_head(&head).await? != Precedence::Newer
+            || self.store().keep_pointer(&pointer).await? != Precedence::Newer
+        {
+            return Err(PublishError::Behind { repo: repo.clone() });
+        }
         Ok(self.store().flush().await?)
     }
 
-    /// Tells the network what is here of a repository.
-    pub(crate) async fn make_known(&self, repo: &RepoId, hash: BlobHash, manifest: &Manifest) {
-        let mut announcements = announce::of_manifest(repo, hash, manifest);
-        let pointers = self.store().index.pointers(repo).into_iter();
-        announcements.extend(pointers.map(|pointer| Announcement::Put(Box::new(Record::Head(pointer)))));
+    /// Tells the network what is here of a revision; under the repository's name only if who signed has a say in it,
+    /// for a stranger can put any name into a manifest.
+    pub(crate) async fn make_known(&self, hash: BlobHash, manifest: &Signed<Manifest>) {
+        let repo = Some(manifest.value().repo()).filter(|repo| self.resolver().is_believed(repo, manifest.signer()));
+        let mut announcements = announce::of_manifest(repo, hash, manifest.value());
+        let pointers = repo.map(|repo| self.store().index.pointers(repo)).unwrap_or_default();
+        announcements.extend(pointers.into_iter().map(|pointer| Announcement::Put(Box::new(Record::Head(pointer)))));
         self.announcer().announce(announcements).await;
+    }
+
+    /// Signs the pointer to a head again if a publish was cut short between the two.
+    async fn mend_pointer(&self, head: &Signed<Head>, key: &SecretKey) -> Result<(), PublishError> {
+        let pointer = Signed::sign(head.pointer(), key)?;
+        if self.store().keep_pointer(&pointer).await? == Precedence::Newer {
+            self.store().flush().await?;
+        }
+        Ok(())
     }
 
     async fn card(&self, files: &[FileEntry], events: &Events) -> Result<Card, PublishError> {

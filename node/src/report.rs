@@ -144,7 +144,7 @@ impl Node {
             let held = self.store().blobs.held(file.blake3).await.map_err(crate::store::StoreError::from)?;
             files_here += u64::from(matches!(held, Held::Complete(_)));
         }
-        let heads = self.store().index.heads(&resolved.repo);
+        let heads = self.resolver().believed_heads(&resolved.repo);
         let refs = heads.iter().flat_map(|head| head.value().refs());
         Ok(Resolution {
             repo: resolved.repo.clone(),

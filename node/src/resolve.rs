@@ -1,5 +1,8 @@
 //! From a name to a manifest that may be believed: heads from the DHT and from whoever has the repository.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -24,11 +27,15 @@ use crate::{
 /// How long a head is used without asking the network again; gossip brings newer ones meanwhile.
 const FRESH: Duration = Duration::from_secs(30);
 /// How many peers are asked for a head at once.
-const ASK_AT_ONCE: usize = 4;
+const ASK_AT_ONCE: usize = 16;
 /// How many peers are asked for a head in all.
-const ASK_IN_ALL: usize = 16;
+const ASK_IN_ALL: usize = 64;
+/// How many manifests of one commit are looked at because one peer names them.
+const NAMED: usize = 4;
 /// How many manifests are kept decoded.
 const DECODED: usize = 32;
+/// How many files they may list in all; each takes a few hundred bytes.
+const DECODED_FILES: usize = 1 << 19;
 /// How long peers are asked for heads or manifests before what is known by then has to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -129,10 +136,15 @@ impl Resolver {
         {
             return Ok(resolved);
         }
-        let heads = match self.heads(repo).await {
-            // A pinned commit may be held by somebody under another name.
-            Err(ResolveError::NotFound { .. }) if matches!(revision, Revision::Commit(_)) => Vec::new(),
-            heads => heads?,
+        let heads = match (self.heads(repo).await, revision) {
+            // A pinned commit needs nobody's word, and somebody may hold it under another name.
+            (Err(error), Revision::Commit(id)) => {
+                return self.by_commit(repo, *id, false).await.map_err(|other| match other {
+                    ResolveError::NotFound { .. } => error,
+                    other => other,
+                });
+            }
+            (heads, _) => heads?,
         };
         if let Some(target) = heads.iter().find_map(|head| head.value().find(revision)) {
             return self.target(repo, revision, target).await;
@@ -152,7 +164,8 @@ impl Resolver {
     pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
         let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher));
         let known = self.believed_heads(repo);
-        if !known.is_empty() && (is_own || self.recent.is_fresh(repo)) {
+        let is_last = known.iter().all(|head| !self.is_overtaken(head));
+        if !known.is_empty() && is_last && (is_own || self.recent.is_fresh(repo)) {
             return Ok(known);
         }
         self.heads_from_network(repo).await
@@ -166,7 +179,12 @@ impl Resolver {
         let known = self.believed_heads(repo);
         let pointers = self.pointers(repo).await?;
         for pointer in &pointers {
-            self.store.keep_pointer(pointer).await?;
+            let contradicts = |head: &Signed<Head>| {
+                head.signer() == pointer.signer() && head.pointer().precedence(pointer.value()) == Precedence::Fork
+            };
+            if self.store.keep_pointer(pointer).await? == Precedence::Fork || known.iter().any(contradicts) {
+                return Err(ResolveError::Fork { repo: repo.clone() });
+            }
         }
         let is_current = |known: &[Signed<Head>]| {
             !known.is_empty()
@@ -190,29 +208,38 @@ impl Resolver {
         Ok(heads)
     }
 
-    /// Keeps a head somebody announced, if this node has the repository; the next look-up then asks for it.
+    /// Keeps a head somebody announced, if this node has the repository and believes him; the next look-up then asks
+    /// for it. Anybody may sign for an upstream repository, under as many keys as he likes.
     ///
     /// # Errors
     /// If the store failed.
     pub async fn heard(&self, pointer: &Signed<HeadPointer>) -> Result<(), StoreError> {
         let repo = &pointer.value().repo;
-        if self.store.index.heads(repo).is_empty() {
+        if !self.is_believed(repo, pointer.signer()) || self.store.index.heads(repo).is_empty() {
             return Ok(());
         }
-        if self.store.keep_pointer(pointer).await? == Precedence::Newer {
-            debug!(%repo, seq = pointer.value().seq, "heard of a newer head");
+        if matches!(self.store.keep_pointer(pointer).await?, Precedence::Newer | Precedence::Fork) {
+            debug!(%repo, seq = pointer.value().seq, "heard of another head");
             self.recent.forget(repo);
         }
         Ok(())
     }
 
-    fn believed_heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
+    /// Reports whether a newer head by the same signer is known to exist.
+    pub(crate) fn is_overtaken(&self, head: &Signed<Head>) -> bool {
+        let pointers = self.store.index.pointers(head.value().repo());
+        pointers.iter().any(|other| other.signer() == head.signer() && other.value().seq > head.value().seq())
+    }
+
+    /// Returns the heads of a repository that are here, by whom they may be believed.
+    pub(crate) fn believed_heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
         let mut heads = self.store.index.heads(repo);
         heads.retain(|head| self.is_believed(repo, head.signer()));
         heads
     }
 
-    fn is_believed(&self, repo: &RepoId, signer: PublicKey) -> bool {
+    /// Reports whether `signer` has a say in what a repository is.
+    pub(crate) fn is_believed(&self, repo: &RepoId, signer: PublicKey) -> bool {
         match repo.publisher() {
             Some(publisher) => publisher.0 == signer,
             None => self.policy.attestors.contains(&signer.into()),
@@ -231,7 +258,12 @@ impl Resolver {
                 Ok(Some(Record::Head(pointer))) => pointers.push(pointer),
                 Ok(_) => {}
                 Err(NetworkError::TimedOut) => debug!(%repo, "nobody answered; what is known has to do"),
-                Err(NetworkError::Fork { .. }) => return Err(ResolveError::Fork { repo: repo.clone() }),
+                Err(NetworkError::Fork { one, .. }) => {
+                    if let Record::Head(pointer) = *one {
+                        self.store.keep_pointer(&pointer).await?; // whoever publishes next has to go beyond it
+                    }
+                    return Err(ResolveError::Fork { repo: repo.clone() });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -277,6 +309,7 @@ impl Resolver {
         }
         // A short id or a name is settled by the head; only a full id was pinned.
         let reasons = trust::judge(&manifest, repo, asked, &self.policy).map_err(untrusted)?;
+        self.remember(target.manifest, &manifest)?;
         Ok(Resolved { repo: repo.clone(), hash: target.manifest, manifest, reasons })
     }
 
@@ -284,10 +317,15 @@ impl Resolver {
     async fn by_commit(&self, repo: &RepoId, id: GitOid, repo_is_known: bool) -> Result<Resolved, ResolveError> {
         let request = Request::Revision { revision: id };
         let search = async {
-            let mut nodes = std::pin::pin!(self.nodes(DhtKey::revision(id)));
+            let ask = |node| {
+                let request = &request;
+                async move { (node, self.exchange.ask(node, request).await) }
+            };
+            let mut answers = std::pin::pin!(self.nodes(DhtKey::revision(id)).map(ask).buffer_unordered(ASK_AT_ONCE));
             let mut last = None;
-            while let Some(node) = nodes.next().await {
-                let Ok(Response::Revision { manifests }) = self.exchange.ask(node, &request).await else { continue };
+            while let Some((node, answer)) = answers.next().await {
+                let Ok(Response::Revision { mut manifests }) = answer else { continue };
+                manifests.truncate(NAMED);
                 match self.pinned(repo, id, &manifests, Some(node)).await {
                     Ok(Some(resolved)) => return Ok(Some(resolved)),
                     Ok(None) => {}
@@ -328,6 +366,7 @@ impl Resolver {
             };
             match trust::judge(&manifest, repo, &Revision::Commit(id), &self.policy) {
                 Ok(reasons) => {
+                    self.remember(*hash, &manifest)?;
                     let found = Resolved { repo: repo.clone(), hash: *hash, manifest, reasons };
                     // The publisher's own manifest needs no second hashing: prefer it.
                     if resolved.as_ref().is_none_or(|other| other.must_hash() && !found.must_hash()) {
@@ -361,13 +400,20 @@ impl Resolver {
             fetched
                 .map_err(|source| ResolveError::Unreachable { repo: repo.clone(), source: Some(Box::new(source)) })?;
             manifest = self.store.manifest(hash).await?;
-            if let Some(manifest) = &manifest {
-                self.store.index.put_manifest(hash, manifest, false).map_err(StoreError::from)?;
-            }
         }
         let manifest = manifest.map(Arc::new).ok_or(ResolveError::Invalid { repo: repo.clone(), manifest: hash })?;
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
+    }
+}
+
+impl Resolver {
+    /// Puts a manifest on the index, once it is believed: others are told what is there.
+    fn remember(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+        if self.store.index.manifest(hash).is_none() {
+            self.store.index.put_manifest(hash, manifest, false)?;
+        }
+        Ok(())
     }
 }
 
@@ -393,7 +439,8 @@ impl Recent {
 
     fn decoded(&self, hash: BlobHash, manifest: &Arc<Signed<Manifest>>) {
         let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        if manifests.len() >= DECODED {
+        let files: usize = manifests.values().map(|other| other.value().files().len()).sum();
+        if manifests.len() >= DECODED || files + manifest.value().files().len() > DECODED_FILES {
             manifests.clear();
         }
         manifests.insert(hash, Arc::clone(manifest));

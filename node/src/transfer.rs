@@ -7,6 +7,8 @@ mod fetch;
 mod holders;
 mod peers;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -74,7 +76,7 @@ impl Transfer {
         }))
     }
 
-    /// Returns who lied to this node since it started, and about what.
+    /// Returns who lied to this node since it started, and about what, in the order in which they did.
     pub fn lies(&self) -> Vec<Lie> {
         self.0.peers.lies()
     }

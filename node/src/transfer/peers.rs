@@ -1,7 +1,7 @@
 //! What this process knows about the peers it met: who lied, and who could not be reached a moment ago.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -31,7 +31,8 @@ pub(super) struct Peers(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    lies: HashMap<NodeId, Lie>,
+    lies: Vec<Lie>,
+    liars: HashSet<NodeId>,
     failed: HashMap<NodeId, Instant>,
 }
 
@@ -44,7 +45,8 @@ impl Peers {
     pub(super) fn lied(&self, lie: Lie) {
         let mut known = self.known();
         if known.lies.len() < MEMORY {
-            known.lies.insert(lie.node, lie);
+            known.liars.insert(lie.node);
+            known.lies.push(lie);
         }
     }
 
@@ -66,7 +68,7 @@ impl Peers {
 
     /// Reports whether a peer never lied.
     pub(super) fn is_honest(&self, node: NodeId) -> bool {
-        !self.known().lies.contains_key(&node)
+        !self.known().liars.contains(&node)
     }
 
     /// Reports whether a peer failed shortly before `now`.
@@ -74,9 +76,9 @@ impl Peers {
         self.known().failed.get(&node).is_some_and(|at| now.duration_since(*at) < PAUSE)
     }
 
-    /// Returns every lie.
+    /// Returns every lie, in the order in which they were told.
     pub(super) fn lies(&self) -> Vec<Lie> {
-        self.known().lies.values().cloned().collect()
+        self.known().lies.clone()
     }
 }
 
@@ -96,6 +98,16 @@ mod tests {
         assert!(!peers.is_paused(node, start + PAUSE));
         peers.lied(Lie { node, blob: BlobHash([0; 32]), evidence: String::new() });
         assert!(!peers.is_honest(node));
+    }
+
+    #[test]
+    fn the_latest_lies_come_last() {
+        let peers = Peers::default();
+        let nodes: Vec<_> = (0..50).map(|n| NodeId(PublicKey([n; 32]))).collect();
+        for node in &nodes {
+            peers.lied(Lie { node: *node, blob: BlobHash([0; 32]), evidence: String::new() });
+        }
+        assert_eq!(peers.lies().into_iter().map(|lie| lie.node).collect::<Vec<_>>(), nodes);
     }
 
     #[test]

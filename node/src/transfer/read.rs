@@ -5,15 +5,15 @@ use std::{io, ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures::{
     FutureExt, Stream, StreamExt,
-    future::{BoxFuture, Either},
-    stream::BoxStream,
+    future::BoxFuture,
+    stream::{self, BoxStream},
 };
 use huddle_protocol::BlobHash;
 use iroh_blobs::api::proto::Bitfield;
 use tokio::sync::{mpsc, watch};
 
 use super::{FetchError, Holders, Transfer, byte_ranges};
-use crate::store::{BlobError, Blobs};
+use crate::store::{BlobError, Blobs, Held};
 
 /// The most that is read from the store at once, in bytes.
 const STEP: u64 = 4 << 20;
@@ -33,8 +33,13 @@ impl Transfer {
         range: Range<u64>,
         holders: impl FnOnce() -> Holders,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, BlobError> {
-        if range.is_empty() || self.0.blobs.is_complete(blob).await? {
-            return Ok(self.0.blobs.read(blob, range).boxed());
+        match self.0.blobs.held(blob).await? {
+            Held::Complete(actual) if range.end > actual && !range.is_empty() => {
+                let error = FetchError::WrongSize { blob, claimed: size, actual: Some(actual) };
+                return Ok(stream::once(async { Err(io::Error::other(error)) }).boxed());
+            }
+            Held::Missing | Held::Partial if !range.is_empty() => {}
+            _ => return Ok(self.0.blobs.read(blob, range).boxed()),
         }
         let fetch: BoxFuture<'static, Result<(), Arc<FetchError>>> = if range.start == 0 && range.end == size {
             self.start(blob, size, &holders()).finished().boxed()
@@ -48,8 +53,7 @@ impl Transfer {
         };
         let (send, receive) = mpsc::channel(WAITING);
         tokio::spawn(follow(self.0.blobs.clone(), blob, range, fetch, send));
-        Ok(futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) })
-            .boxed())
+        Ok(stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) }).boxed())
     }
 }
 
@@ -82,20 +86,16 @@ async fn follow(
                 }
                 continue;
             }
-            let finished = match &mut fetch {
-                Some(fetch) => Either::Left(fetch),
-                None => Either::Right(std::future::pending()),
+            let Some(under_way) = &mut fetch else {
+                return Err(io::Error::other("the blob ends before its manifest says it does"));
             };
             tokio::select! {
                 () = arriving.next() => {}
-                result = finished => {
+                result = under_way => {
                     result.map_err(io::Error::other)?;
                     fetch = None;
                     let here = blobs.parts(blob).await.map_err(io::Error::other)?;
                     arriving.here.update(&here);
-                    if arriving.here_from(at) == at {
-                        return Err(io::Error::other("the store lost what was fetched"));
-                    }
                 }
                 () = send.closed() => return Ok(()), // the reader is gone
             }
