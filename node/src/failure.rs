@@ -23,6 +23,8 @@ pub enum Code {
     Verification,
     /// 5: a node that is needed cannot be reached.
     Unreachable,
+    /// 130: the user stopped it.
+    Interrupted,
 }
 
 impl Code {
@@ -34,6 +36,7 @@ impl Code {
             Self::NotFound => 3,
             Self::Verification => 4,
             Self::Unreachable => 5,
+            Self::Interrupted => 130,
         }
     }
 }

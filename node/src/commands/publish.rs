@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, publish: cli::Publish, bars: Bars) ->
     });
     let published: Published = session.call(call, bars).await?;
     if is_own {
-        output::note("it can be fetched only while a node of yours runs: `huddle up`");
+        output::note("others can fetch it only while a node of yours runs: `huddle up`");
     }
     output::print(&published, context.json)
 }
