@@ -15,8 +15,8 @@ use crate::{
 const GLOBAL: &str = "Global options";
 
 const CONVENTIONS: &str = "\
-Results go to stdout, progress and logs to stderr. Settings: flags win over HUDDLE_<SECTION>_<KEY> in
-the environment, that over config.toml in the home; `huddle config show` prints what is in force.
+Results go to stdout, progress and logs to stderr.
+Flags win over HUDDLE_<SECTION>_<KEY> in the environment, that over config.toml in the home.
 
 Exit codes:
     0  done

@@ -35,10 +35,11 @@ const GREETING: Duration = Duration::from_millis(200);
 /// How long a node of our own tells others what it has before it leaves.
 const FAREWELL: Duration = Duration::from_secs(15);
 
-/// A node to talk to, and when to stop.
+/// A node to talk to, when to stop, and whether a program reads along.
 pub(super) struct Session {
     node: Talk,
     stop: CancellationToken,
+    json: bool,
 }
 
 enum Talk {
@@ -78,24 +79,24 @@ pub(super) async fn running(context: &Context) -> Result<Session, Failure> {
 /// Gets to know others: those the configuration names, and whoever answers on the local network.
 async fn join(node: &Node, settings: &Network) {
     let _ = timeout(JOIN, node.ready()).await; // an empty network is one, too
-    let is_alone = async || node.network().peers().await.is_ok_and(|peers| peers.is_empty());
     if settings.mdns {
         let met = async {
-            while is_alone().await {
+            while is_alone(node).await {
                 sleep(Duration::from_millis(20)).await;
             }
             sleep(GREETING).await;
         };
         let _ = timeout(NEIGHBOURS, met).await;
     }
-    if is_alone().await {
-        output::note("no other node was found; name one with --bootstrap if there is one");
-    }
+}
+
+async fn is_alone(node: &Node) -> bool {
+    node.network().peers().await.is_ok_and(|peers| peers.is_empty())
 }
 
 impl Context {
     fn session(&self, node: Talk) -> Session {
-        Session { node, stop: self.stop.clone() }
+        Session { node, stop: self.stop.clone(), json: self.json }
     }
 }
 
@@ -124,6 +125,13 @@ impl Session {
                 });
                 let call = async { call.run(&node, &Events::new(send)).await };
                 let result = self.stop.run_until_cancelled(call).await.unwrap_or_else(|| Err(stop::interrupted()));
+                if let Err(failure) = &result
+                    && matches!(failure.code, Code::NotFound | Code::Unreachable)
+                    && !self.json
+                    && is_alone(&node).await
+                {
+                    output::note("no other node was found; name one with --bootstrap");
+                }
                 // Whatever still hashes when the user stops would go on reporting.
                 match timeout(DRAW, &mut draw).await {
                     Ok(Ok(mut bars)) => bars.finish(result.is_ok()),
