@@ -5,8 +5,8 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkout::CheckoutError, get::GetError, node::StartError, publish::PublishError, resolve::ResolveError,
-    transfer::FetchError,
+    checkout::CheckoutError, endpoint::BindError, get::GetError, node::StartError, publish::PublishError,
+    resolve::ResolveError, transfer::FetchError,
 };
 
 /// Exit codes; scripts rely on them.
@@ -117,7 +117,10 @@ impl From<GetError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::Bootstrap { .. } | StartError::Attestor { .. } => Code::Usage,
+            StartError::Bootstrap { .. }
+            | StartError::Attestor { .. }
+            | StartError::Endpoint(BindError::Relay { .. })
+            | StartError::Key(_) => Code::Usage,
             _ => Code::Unexpected,
         };
         Self::new(code, &error)
