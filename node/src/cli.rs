@@ -1,31 +1,75 @@
 //! The command line: its words and its help.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use huddle_protocol::RepoKind;
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found, 4 verification failed, 5 not reachable, 130 interrupted.
-Results go to stdout, progress and logs to stderr.";
+use crate::{
+    failure::{Code, Failure},
+    output,
+};
+
+/// The heading of what every command takes.
+const GLOBAL: &str = "Global options";
+
+const CONVENTIONS: &str = "\
+Results go to stdout, progress and logs to stderr.
+Flags win over HUDDLE_<SECTION>_<KEY> in the environment, that over config.toml in the home.
+
+Exit codes:
+    0  done
+    1  unexpected: a full disk, a port or a home in use
+    2  usage: a flag, a name or the configuration makes no sense
+    3  not found: nobody offers it, or not that revision
+    4  verification failed: it is not what it claims to be
+    5  not reachable: no node runs here, or nobody who has it answers
+  130  interrupted
+";
+
+const START: &str = "\
+Examples:
+  huddle up --demo                                      See the whole job on your own machine
+  huddle up                                             Run a node
+  huddle publish ./my-model --repo my-model             Publish a folder
+  huddle get <publisher>/my-model --to ./there          Fetch it elsewhere
+  HF_ENDPOINT=http://127.0.0.1:8080 hf download <publisher>/my-model
+";
 
 /// Publish, find and fetch models from each other. A Hub with no centre.
 #[derive(Debug, Parser)]
-#[command(name = "huddle", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "huddle", version, after_help = START, after_long_help = format!("{START}\n{CONVENTIONS}"), arg_required_else_help = true)]
 pub struct Cli {
     /// Where keys, files and the index live [default: the platform's data folder].
-    #[arg(long, global = true, env = "HUDDLE_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "HUDDLE_HOME", hide_env_values = true, value_name = "DIR", help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
     /// Print one JSON object instead of text, and errors as JSON on stderr.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
-    /// What to log, such as `debug` or `warn,huddle_node::transfer=trace` [default: warnings, and what `up` does].
-    #[arg(long, global = true, env = "HUDDLE_LOG", value_name = "FILTER")]
+    /// What to log: `debug`, or `info,huddle_node::transfer=trace` [default: our warnings, and what `up` does].
+    #[arg(long, global = true, env = "HUDDLE_LOG", hide_env_values = true, value_name = "FILTER", help_heading = GLOBAL)]
     pub log: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line; prints help, or what is wrong with it, and returns the exit code then.
+///
+/// # Errors
+/// The exit code.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+            let text = error.to_string();
+            let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+            return output::fail(&Failure::text(Code::Usage, what), true);
+        }
+        let _ = error.print(); // nowhere to say so
+        if error.use_stderr() { ExitCode::from(Code::Usage.number()) } else { ExitCode::SUCCESS }
+    })
 }
 
 /// What can be done.
@@ -33,15 +77,17 @@ pub struct Cli {
 pub enum Command {
     /// Make keys and a configuration file.
     ///
-    /// Nothing needs it: every other command makes what is missing.
+    /// Nothing needs it: every other command makes the keys that are missing, and without a file the defaults hold.
     Init,
-    /// Run a node with a gateway until Ctrl-C.
-    #[command(after_help = "Example:\n  huddle up\n  HF_ENDPOINT=http://127.0.0.1:8080 hf download <publisher>/<name>")]
+    /// Run a node, with a gateway for hub clients, until Ctrl-C.
+    #[command(
+        after_help = "Examples:\n  huddle up\n  huddle up --bootstrap /ip4/192.0.2.1/tcp/4801/p2p/12D3KooW…\n  HF_ENDPOINT=http://127.0.0.1:8080 hf download <publisher>/<name>"
+    )]
     Up(Up),
-    /// Publish a folder as a revision of your repository NAME.
+    /// Publish a folder, or one file, as a new revision of a repository of yours.
     #[command(after_help = "Example:\n  huddle publish ./my-model --repo my-model -m 'First release'")]
     Publish(Publish),
-    /// Fetch a repository from whoever has it.
+    /// Fetch a repository from whoever has it, verified.
     #[command(after_help = "Example:\n  huddle get <publisher>/my-model@main --include '*.json' --to ./my-model")]
     Get(Get),
     /// Say what a name leads to: which revision, who signed it, what was proven, who has it.
@@ -49,6 +95,9 @@ pub enum Command {
     Resolve {
         /// `[datasets/|spaces/]<publisher>/<name>[@<branch, tag or commit>]`.
         repo: String,
+        /// How to reach others, if no node runs.
+        #[command(flatten)]
+        network: Network,
     },
     /// Describe the running node.
     Status,
@@ -62,7 +111,7 @@ pub enum Command {
     /// Show the configuration.
     #[command(subcommand)]
     Config(Config),
-    /// Repair the index.
+    /// Repair the index of what is in the store.
     #[command(subcommand)]
     Index(Index),
     /// Print completions for a shell.
@@ -75,11 +124,12 @@ pub enum Command {
 
 /// How to reach others; overrides the configuration.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Network options")]
 pub struct Network {
-    /// Where other nodes reach this one, TCP and UDP; port 0 takes any free one. May be repeated.
+    /// Where other nodes reach this one, TCP and UDP; port 0 takes free ones. May be repeated.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<SocketAddr>,
-    /// A node to ask first, as a multiaddr. May be repeated.
+    /// A node to ask first, as `huddle status` prints it there. May be repeated.
     #[arg(long, value_name = "MULTIADDR", num_args = 1..)]
     pub bootstrap: Vec<String>,
     /// Do not look for nodes on the local network.
@@ -90,20 +140,20 @@ pub struct Network {
 /// `huddle up`.
 #[derive(Debug, Args)]
 pub struct Up {
-    /// How to reach others.
-    #[command(flatten)]
-    pub network: Network,
     /// Where the gateway for hub clients listens.
     #[arg(long, value_name = "IP:PORT")]
     pub gateway: Option<SocketAddr>,
     /// Do not start the gateway.
     #[arg(long, conflicts_with = "gateway")]
     pub no_gateway: bool,
-    /// Add two neighbours in this process that hold a small model, and show the whole way of it.
+    /// Add two neighbours in this process that hold a small model, and show its way to you.
     ///
     /// Everything stays on this machine and is removed afterwards.
     #[arg(long)]
     pub demo: bool,
+    /// How to reach others.
+    #[command(flatten)]
+    pub network: Network,
 }
 
 /// `huddle publish`.
@@ -111,22 +161,22 @@ pub struct Up {
 pub struct Publish {
     /// A folder, or one file.
     pub path: PathBuf,
-    /// The name of your repository, without the publisher.
+    /// The name of the repository, without the publisher.
     #[arg(long, value_name = "NAME")]
     pub repo: String,
     /// What the repository holds.
     #[arg(long, value_enum, default_value_t = Kind::Model)]
     pub kind: Kind,
-    /// What the commit says.
+    /// What the commit says [default: how many files it has].
     #[arg(short, long, value_name = "MSG")]
     pub message: Option<String>,
-    /// The branch that moves.
+    /// The branch to move; it is made if it is new.
     #[arg(long, default_value = "main")]
     pub branch: String,
     /// The publisher key that signs [default: the configured one].
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
-    /// Keep a copy of large files. Without it they are referenced, and have to stay where they are, as they are.
+    /// Keep a copy of large files; otherwise they are used where they are, and have to stay there unchanged.
     #[arg(long)]
     pub copy: bool,
     /// How to reach others, if no node runs.
@@ -142,7 +192,7 @@ pub struct Get {
     /// Only files that match; `*` matches slashes too. May be repeated.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// No files that match. May be repeated.
+    /// Leave out files that match. May be repeated.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Write the files to this folder; without it they stay in the store, for the gateway.
@@ -166,7 +216,7 @@ pub enum Key {
         /// What to call it: letters, digits, `-` and `_`.
         name: String,
     },
-    /// Print a secret key. Whoever has it can publish in your name.
+    /// Print a secret key; whoever has it can publish in your name.
     Export {
         /// Its name.
         #[arg(default_value = "default")]

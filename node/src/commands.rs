@@ -5,7 +5,10 @@ mod key;
 mod local;
 mod publish;
 mod session;
+mod stop;
 mod up;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{self, Cli, Command},
@@ -14,73 +17,61 @@ use crate::{
     failure::{Code, Failure},
     home::Home,
     log, output,
+    progress::Bars,
     report::{PeerReport, Resolution, Status},
 };
-
-/// How a command that did not fail ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It did what it was told.
-    Done,
-    /// The user stopped it.
-    Interrupted,
-}
 
 /// What every command knows.
 #[derive(Clone, Debug)]
 struct Context {
     home: Home,
     json: bool,
+    /// Cancelled when the user wants to stop.
+    stop: CancellationToken,
 }
 
 /// Runs a command.
 ///
 /// # Errors
 /// What went wrong, ready to be shown.
-pub async fn run(cli: Cli) -> Result<Ended, Failure> {
+pub async fn run(cli: Cli) -> Result<(), Failure> {
     let bars = log::init(cli.log.as_deref(), matches!(&cli.command, Command::Up(up) if !up.demo))?;
     let home = cli.home.or_else(Home::default_path);
     let home =
         home.ok_or_else(|| Failure::text(Code::Usage, "there is no home directory; name a folder with --home"))?;
-    let context = Context { home: Home::new(home), json: cli.json };
-    let work = async {
-        match cli.command {
-            Command::Up(up) => return up::run(&context, up).await,
-            Command::Publish(publish) => publish::run(&context, publish, bars).await,
-            Command::Get(get) => get::run(&context, get, bars).await,
-            Command::Resolve { repo } => {
-                let session = session::open(&context, &cli::Network::default()).await?;
-                let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
-                output::print(&resolution, context.json)
-            }
-            Command::Status => {
-                let status: Status = session::running(&context).await?.call(Call::Status, bars).await?;
-                output::print(&status, context.json)
-            }
-            Command::Peers => {
-                let peers: Vec<PeerReport> = session::running(&context).await?.call(Call::Peers, bars).await?;
-                output::print(&output::Peers(peers), context.json)
-            }
-            Command::Init => local::init(&context),
-            Command::Id => local::id(&context),
-            Command::Key(key) => key::run(&context, key),
-            Command::Config(cli::Config::Show) => local::show_config(&context),
-            Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
-            Command::Completions { shell } => local::completions(shell),
-        }
-        .map(|()| Ended::Done)
-    };
-    tokio::select! {
-        ended = work => ended,
-        () = interrupted() => Ok(Ended::Interrupted),
+    // A home that is told to others, or seen from another folder, is the same home.
+    let home = std::path::absolute(home).map_err(|error| Failure::new(Code::Usage, &error))?;
+    let context = Context { home: Home::new(home), json: cli.json, stop: CancellationToken::new() };
+    match cli.command {
+        Command::Init => local::init(&context),
+        Command::Id => local::id(&context),
+        Command::Key(key) => key::run(&context, key),
+        Command::Config(cli::Config::Show) => local::show_config(&context),
+        Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
+        Command::Completions { shell } => local::completions(shell),
+        networked => stop::in_order(&context.stop, run_networked(&context, networked, bars)).await,
     }
 }
 
-/// `up` takes the first Ctrl-C itself, to stop in order; any other command just ends: what it fetched is kept.
-async fn interrupted() {
-    let _ = tokio::signal::ctrl_c().await;
-    if up::IS_STOPPING.load(std::sync::atomic::Ordering::SeqCst) {
-        let _ = tokio::signal::ctrl_c().await; // twice: leave at once
+/// Runs a command that needs a node, and ends soon after `context.stop`.
+async fn run_networked(context: &Context, command: Command, bars: Bars) -> Result<(), Failure> {
+    match command {
+        Command::Up(up) => up::run(context, up).await,
+        Command::Publish(publish) => publish::run(context, publish, bars).await,
+        Command::Get(get) => get::run(context, get, bars).await,
+        Command::Resolve { repo, network } => {
+            let session = session::open(context, &network).await?;
+            let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
+            output::print(&resolution, context.json)
+        }
+        Command::Peers => {
+            let peers: Vec<PeerReport> = session::running(context).await?.call(Call::Peers, bars).await?;
+            output::print(&output::Peers(peers), context.json)
+        }
+        _ => {
+            let status: Status = session::running(context).await?.call(Call::Status, bars).await?;
+            output::print(&status, context.json)
+        }
     }
 }
 
@@ -91,6 +82,10 @@ impl Context {
 }
 
 impl cli::Network {
+    fn is_given(&self) -> bool {
+        !self.listen.is_empty() || !self.bootstrap.is_empty() || self.no_mdns
+    }
+
     fn apply(&self, config: &mut Config) {
         if !self.listen.is_empty() {
             config.network.listen.clone_from(&self.listen);

@@ -3,10 +3,12 @@
 
 mod model;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use huddle_protocol::RepoKind;
+use huddle_protocol::{NodeId, RepoKind};
+use indicatif::HumanBytes;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{
     config::Config,
@@ -22,13 +24,23 @@ use crate::{
 /// The name of the repository in the demo.
 const NAME: &str = "tiny-gpt2";
 
+/// How long a node may take to join the demo's network.
+const JOIN: Duration = Duration::from_secs(10);
+
 /// The neighbours, and the folder everything of the demo is in.
 #[derive(Debug)]
 pub(crate) struct Demo {
     dir: TempDir,
-    ada: Node,
-    ben: Node,
+    neighbours: Vec<Node>,
+}
+
+/// What the newcomer finds.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    ada: NodeId,
+    ben: NodeId,
     published: Published,
+    entrance: Vec<String>,
 }
 
 fn unexpected(error: impl std::error::Error) -> Failure {
@@ -36,15 +48,20 @@ fn unexpected(error: impl std::error::Error) -> Failure {
 }
 
 impl Demo {
-    /// Starts the neighbours: Ada publishes a model, Ben joins through her and fetches it.
-    pub(crate) async fn prepare() -> Result<Self, Failure> {
+    /// Makes the folder.
+    pub(crate) fn new() -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("huddle-demo-").tempdir().map_err(unexpected)?;
-        let folder = dir.path().join(NAME);
+        Ok(Self { dir, neighbours: Vec::new() })
+    }
+
+    /// Starts the neighbours: Ada publishes a model, Ben joins through her and fetches it.
+    pub(crate) async fn prepare(&mut self) -> Result<Scene, Failure> {
+        let folder = self.dir.path().join(NAME);
         model::write(&folder).map_err(unexpected)?;
         let mut config = Config::default();
         loopback_only(&mut config);
         config.gateway.enabled = false;
-        let ada = Node::start(Home::new(dir.path().join("ada")), config.clone(), Mode::Long).await?;
+        let ada = self.neighbour("ada", &config).await?;
         let publish = Publish {
             path: folder,
             name: NAME.to_owned(),
@@ -55,48 +72,48 @@ impl Demo {
             copy: false,
         };
         let published = ada.publish(publish, &Events::silent()).await?;
+        ada.announcer().settled().await;
         config.network.bootstrap = addresses(&ada).await;
-        let ben = Node::start(Home::new(dir.path().join("ben")), config, Mode::Long).await?;
-        let demo = Self { dir, ada, ben, published };
-        demo.ben.get(demo.everything(), &Events::silent()).await?;
-        demo.ben.announcer().settled().await;
-        Ok(demo)
+        let ben = self.neighbour("ben", &config).await?;
+        ben.get(everything(&published), &Events::silent()).await?;
+        ben.announcer().settled().await;
+        Ok(Scene { ada: ada.node_id(), ben: ben.node_id(), published, entrance: addresses(&ben).await })
+    }
+
+    async fn neighbour(&mut self, name: &str, config: &Config) -> Result<Node, Failure> {
+        let node = Node::start(Home::new(self.dir.path().join(name)), config.clone(), Mode::Long).await?;
+        self.neighbours.push(node.clone());
+        let _ = timeout(JOIN, node.ready()).await; // the next step will say what is wrong
+        Ok(node)
     }
 
     /// Makes the newcomer's node part of the demo; returns the home it uses.
-    pub(crate) fn join(&self, config: &mut Config, ben: Vec<String>) -> Home {
+    pub(crate) fn join(&self, config: &mut Config, scene: &Scene) -> Home {
         loopback_only(config);
-        config.network.bootstrap = ben;
+        config.network.bootstrap.clone_from(&scene.entrance);
         Home::new(self.dir.path().join("you"))
     }
 
-    /// Returns where to enter the demo's network.
-    pub(crate) async fn entrance(&self) -> Vec<String> {
-        addresses(&self.ben).await
-    }
-
-    fn everything(&self) -> Get {
-        Get { repo: self.published.repo.to_string(), include: vec![], exclude: vec![], to: None }
-    }
-
     /// Shows the whole way of the model to the newcomer's node.
-    pub(crate) async fn show(&self, you: &Node) -> Result<(), Failure> {
+    pub(crate) async fn show(&self, scene: &Scene, you: &Node) -> Result<(), Failure> {
         let start = Instant::now();
         let say = |text: String| output::note(&format!("{:>6.2} s  {text}", start.elapsed().as_secs_f64()));
-        let Published { repo, revision, .. } = &self.published;
+        let Published { repo, revision, .. } = &scene.published;
         output::note("");
-        output::note(&format!("Ada   {} made a small GPT-2 and published it", self.ada.node_id()));
-        output::note(&format!("Ben   {} fetched it from her; you know only Ben", self.ben.node_id()));
+        output::note(&format!("Ada   {} made a small GPT-2 and published it", scene.ada));
+        output::note(&format!("Ben   {} fetched it from her; you know only Ben", scene.ben));
         output::note(&format!("You   {}", you.node_id()));
         output::note("");
+        let _ = timeout(JOIN, you.ready()).await; // the next step will say what is wrong
+        say("joined the network through Ben".to_owned());
         let found = you.explain(&repo.to_string()).await?;
         say(format!("found over the DHT: {repo}"));
         say(format!("revision {revision}, offered by {} nodes", found.providers.len()));
         for reason in &found.explanation {
             say(reason.clone());
         }
-        let got = you.get(self.everything(), &Events::silent()).await?;
-        say(format!("fetched and verified {} files, {} bytes", got.files, got.bytes));
+        let got = you.get(everything(&scene.published), &Events::silent()).await?;
+        say(format!("fetched and verified {} files, {}", got.files, HumanBytes(got.bytes)));
         output::note("");
         if let Some(address) = you.gateway() {
             output::note("Now with the Hub's own client, unmodified (pip install huggingface_hub):");
@@ -110,11 +127,15 @@ impl Demo {
 
     /// Stops the neighbours and removes everything.
     pub(crate) async fn end(self) {
-        tokio::join!(self.ada.shutdown(), self.ben.shutdown());
+        futures::future::join_all(self.neighbours.iter().map(Node::shutdown)).await;
         if let Err(error) = self.dir.close() {
             output::warn(&format!("cannot remove the demo's files: {error}"));
         }
     }
+}
+
+fn everything(published: &Published) -> Get {
+    Get { repo: published.repo.to_string(), include: vec![], exclude: vec![], to: None }
 }
 
 fn loopback_only(config: &mut Config) {

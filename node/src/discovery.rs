@@ -126,7 +126,7 @@ pub struct Options {
 #[non_exhaustive]
 pub enum SpawnError {
     /// Something listens there already.
-    #[error("{address} is already in use; is another node running?")]
+    #[error("{address} is already in use; is another node running? `--listen` takes another port, 0 any free one")]
     AddressInUse { address: SocketAddr },
     /// The system does not let us listen there.
     #[error("cannot listen on {address}")]

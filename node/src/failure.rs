@@ -5,8 +5,8 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkout::CheckoutError, get::GetError, node::StartError, publish::PublishError, resolve::ResolveError,
-    transfer::FetchError,
+    checkout::CheckoutError, endpoint::BindError, get::GetError, node::StartError, publish::PublishError,
+    resolve::ResolveError, transfer::FetchError,
 };
 
 /// Exit codes; scripts rely on them.
@@ -23,6 +23,8 @@ pub enum Code {
     Verification,
     /// 5: a node that is needed cannot be reached.
     Unreachable,
+    /// 130: the user stopped it.
+    Interrupted,
 }
 
 impl Code {
@@ -34,6 +36,7 @@ impl Code {
             Self::NotFound => 3,
             Self::Verification => 4,
             Self::Unreachable => 5,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -117,7 +120,10 @@ impl From<GetError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::Bootstrap { .. } | StartError::Attestor { .. } => Code::Usage,
+            StartError::Bootstrap { .. }
+            | StartError::Attestor { .. }
+            | StartError::Endpoint(BindError::Relay { .. })
+            | StartError::Key(_) => Code::Usage,
             _ => Code::Unexpected,
         };
         Self::new(code, &error)

@@ -285,7 +285,8 @@ impl Node {
 fn patterns(patterns: &[String]) -> Result<GlobSet, GetError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let error = |error: globset::Error| GetError::Pattern { pattern: pattern.clone(), reason: error.to_string() };
+        let error =
+            |error: globset::Error| GetError::Pattern { pattern: pattern.clone(), reason: error.kind().to_string() };
         let below = if pattern.ends_with('/') { format!("{pattern}*") } else { pattern.clone() };
         set.add(GlobBuilder::new(&below).literal_separator(false).build().map_err(error)?);
     }

@@ -16,8 +16,9 @@ use crate::{
 /// If the filter is not one.
 pub(crate) fn init(filter: Option<&str>, is_service: bool) -> Result<Bars, Failure> {
     let level = if is_service { "info" } else { "warn" };
-    // libp2p warns of what is ordinary here: an empty network, and news that arrives twice.
-    let default = format!("warn,huddle_node={level},libp2p_kad=error,libp2p_gossipsub=error");
+    // Our own words only: the libraries warn of what is ordinary here, such as an empty network or a peer that left,
+    // and what they fail at comes back to us as an error.
+    let default = format!("huddle_node={level},huddle_gateway=warn");
     let filter = EnvFilter::try_new(filter.unwrap_or(&default)).map_err(|error| Failure::new(Code::Usage, &error))?;
     let bars = MultiProgress::new();
     let writer = AboveBars(bars.clone());

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use huddle_node::{
-    cli::Cli,
-    commands,
-    output::{self, INTERRUPTED},
-};
+use huddle_node::{cli, commands, output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -22,8 +20,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(cli));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1)); // a hash under way cannot be interrupted
     match result {
-        Ok(commands::Ended::Done) => ExitCode::SUCCESS,
-        Ok(commands::Ended::Interrupted) => ExitCode::from(INTERRUPTED),
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output::fail(&failure, json),
     }
 }

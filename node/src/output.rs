@@ -4,6 +4,7 @@ use std::{
     fmt::{self, Display},
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use huddle_protocol::{NodeId, PublisherId};
@@ -20,9 +21,6 @@ use crate::{
     store::Rebuilt,
 };
 
-/// The exit code of a command the user stopped.
-pub const INTERRUPTED: u8 = 130;
-
 /// Prints a result.
 pub(crate) fn print<T: Display + Serialize>(result: &T, json: bool) -> Result<(), Failure> {
     let text = if json {
@@ -30,7 +28,12 @@ pub(crate) fn print<T: Display + Serialize>(result: &T, json: bool) -> Result<()
     } else {
         result.to_string()
     };
-    match writeln!(io::stdout(), "{}", text.trim_end()) {
+    script(format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// Prints something made for other programs.
+pub(crate) fn script(bytes: &[u8]) -> Result<(), Failure> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // `huddle … | head`
         written => written.map_err(|error| Failure::new(Code::Unexpected, &error)),
     }
@@ -65,9 +68,18 @@ pub(crate) fn note(text: &str) {
     eprintln!("{}", clean(text));
 }
 
-/// Takes out what could play tricks on a terminal; names come from strangers.
+/// Takes out what could play tricks on a terminal or on whoever reads it; names come from strangers.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
+    let is_invisible = |character| {
+        // Zero width, line separators, and what turns the direction of writing round.
+        matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().filter(|character| !character.is_control() && !is_invisible(*character)).collect()
+}
+
+/// Returns a number and what it counts.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// The ids of a home.
@@ -119,7 +131,8 @@ impl Display for Config {
 
 impl Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rebuilt: {} manifests and {} heads among {} blobs", self.manifests, self.heads, self.blobs)
+        let (manifests, heads) = (count(self.manifests, "manifest"), count(self.heads, "head"));
+        write!(f, "rebuilt    {manifests} and {heads} among {}", count(self.blobs, "blob"))
     }
 }
 
@@ -138,15 +151,15 @@ impl Display for Got {
         writeln!(f, "got        {}", self.repo)?;
         writeln!(f, "revision   {}", self.revision)?;
         writeln!(f, "trust      {}", self.reasons.join(", "))?;
-        let here = self.bytes.saturating_sub(self.fetched);
-        write!(f, "files      {} ({}; {} fetched", self.files, HumanBytes(self.bytes), HumanBytes(self.fetched))?;
-        if here > 0 && self.fetched > 0 {
-            write!(f, ", the rest was here)")?
-        } else {
-            write!(f, ")")?
-        }
-        if let Some(to) = &self.to {
-            write!(f, "\nin         {}", to.display())?;
+        let from = match self.fetched {
+            0 => "all here already".to_owned(),
+            fetched if fetched >= self.bytes => "all fetched".to_owned(),
+            fetched => format!("{} fetched, the rest was here", HumanBytes(fetched)),
+        };
+        writeln!(f, "files      {} ({}, {from})", self.files, HumanBytes(self.bytes))?;
+        match &self.to {
+            Some(to) => write!(f, "in         {}", clean(&to.display().to_string()))?,
+            None => write!(f, "in         the store, for the gateway; `--to <folder>` writes the files out")?,
         }
         for lie in &self.lies {
             write!(f, "\nliar       {} ({}: {})", lie.node, lie.blob, clean(&lie.evidence))?;
@@ -157,30 +170,35 @@ impl Display for Got {
 
 impl Display for Resolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.repo)?;
-        if let Some(title) = &self.title {
-            writeln!(f, "  {}", clean(title))?;
-        }
+        let made = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(self.time));
+        let made = made.map(|time| humantime::format_rfc3339_seconds(time).to_string()).unwrap_or_default();
+        writeln!(f, "repo       {}", self.repo)?;
         writeln!(f, "revision   {}", self.revision)?;
+        writeln!(f, "made       {made}  {}", clean(self.title.as_deref().unwrap_or_default()))?;
         writeln!(f, "manifest   {}", self.manifest)?;
         writeln!(f, "signer     {}", self.signer)?;
         for reason in &self.explanation {
-            writeln!(f, "trust      {reason}")?;
+            writeln!(f, "trust      {}", clean(reason))?;
         }
         writeln!(f, "files      {} ({}), {} here", self.files, HumanBytes(self.bytes), self.files_here)?;
         if !self.card.license.is_empty() {
-            writeln!(f, "licence    {}", self.card.license.join(", "))?;
+            writeln!(f, "licence    {}", clean(&self.card.license.join(", ")))?;
         }
         for (name, revision) in &self.refs {
-            writeln!(f, "ref        {revision} {name}")?;
+            let (kind, name) = match (name.strip_prefix("refs/heads/"), name.strip_prefix("refs/tags/")) {
+                (Some(branch), _) => ("branch", branch),
+                (_, Some(tag)) => ("tag", tag),
+                _ => ("ref", name.as_str()),
+            };
+            writeln!(f, "{kind:<10} {revision}  {}", clean(name))?;
         }
         for node in &self.providers {
             writeln!(f, "provider   {node}")?;
         }
         for node in &self.unreachable {
-            writeln!(f, "provider   {node} (not reachable now)")?;
+            writeln!(f, "provider   {node}  (not reachable now)")?;
         }
-        if self.providers.is_empty() {
+        if self.providers.is_empty() && self.unreachable.is_empty() {
             writeln!(f, "provider   nobody else now")?;
         }
         Ok(())
@@ -200,7 +218,7 @@ impl Display for Status {
         }
         writeln!(f, "peers      {}", self.peers)?;
         writeln!(f, "revisions  {}", self.manifests)?;
-        writeln!(f, "up         {}", humantime::format_duration(std::time::Duration::from_secs(self.uptime)))?;
+        writeln!(f, "up         {}", humantime::format_duration(Duration::from_secs(self.uptime)))?;
         writeln!(f, "home       {}", self.home)?;
         write!(f, "version    {}", self.version)
     }
@@ -235,10 +253,28 @@ impl Display for Peers {
             return write!(f, "no peers yet; give one with --bootstrap, or wait for one on the local network");
         }
         for peer in &self.0 {
-            let arrow = if peer.is_inbound { "<-" } else { "->" };
-            let agent = clean(peer.agent.as_deref().unwrap_or("?"));
-            writeln!(f, "{arrow} {} {} {agent} {} s", peer.node_id, peer.address, peer.connected)?;
+            let direction = if peer.is_inbound { "from" } else { "to" };
+            let agent = clean(peer.agent.as_deref().unwrap_or("unknown"));
+            let connected = humantime::format_duration(Duration::from_secs(peer.connected));
+            writeln!(f, "{direction:<10} {}  {agent}, for {connected}, {}", peer.node_id, peer.address)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_strangers_cannot_play_tricks() {
+        assert_eq!(clean("a\u{1b}[2J\r\nb\u{9b}c"), "a[2Jbc");
+        assert_eq!(clean("safe\u{202e}exe.\u{200b}bin"), "safeexe.bin");
+        assert_eq!(clean("モデル – naïve 🤗"), "モデル – naïve 🤗");
+    }
+
+    #[test]
+    fn counted_things_agree_with_their_number() {
+        assert_eq!([count(0, "file"), count(1, "file"), count(2, "file")], ["0 files", "1 file", "2 files"]);
     }
 }

@@ -1,9 +1,9 @@
-//! Progress bars, on a terminal only: one for all, one for each file under way.
+//! Progress bars, on a terminal only: one for all, one for each large file under way.
 
 use std::{
     collections::HashMap,
     io::{IsTerminal, stderr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -14,21 +14,31 @@ use crate::{events::Event, output};
 const MOST: usize = 6;
 /// Files smaller than this get no bar of their own, in bytes.
 const SMALL: u64 = 4 << 20;
+/// How wide the names are, in characters: room for `model-00001-of-00002.safetensors`.
+const NAME: usize = 32;
 
-/// Draws events.
+/// Draws events; takes the bars away when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Bars {
     screen: MultiProgress,
     is_terminal: bool,
+    since: Instant,
     total: Option<ProgressBar>,
-    files: HashMap<String, (ProgressBar, u64)>,
+    bars: HashMap<String, ProgressBar>,
     done: HashMap<String, u64>,
 }
 
 impl Bars {
     /// Draws on this screen, if stderr is a terminal.
     pub(crate) fn new(screen: MultiProgress) -> Self {
-        Self { screen, is_terminal: stderr().is_terminal(), total: None, files: HashMap::new(), done: HashMap::new() }
+        Self {
+            screen,
+            is_terminal: stderr().is_terminal(),
+            since: Instant::now(),
+            total: None,
+            bars: HashMap::new(),
+            done: HashMap::new(),
+        }
     }
 
     /// Draws an event.
@@ -41,10 +51,11 @@ impl Bars {
                 ));
             }),
             Event::Step { text } if self.is_terminal => self.screen.suspend(|| output::note(text)),
-            Event::Total { bytes, .. } if self.is_terminal => {
-                let bar = self.screen.add(ProgressBar::new(*bytes)).with_style(style("{msg:>24}"));
-                bar.set_message("in all");
+            Event::Total { files, bytes } if self.is_terminal => {
+                let bar = self.screen.add(ProgressBar::new(*bytes)).with_style(style());
+                bar.set_message(output::count(*files, "file"));
                 bar.enable_steady_tick(Duration::from_millis(200));
+                self.since = Instant::now();
                 self.total = Some(bar);
             }
             Event::File { name, done, size } if self.is_terminal => self.file(name, *done, *size),
@@ -58,34 +69,65 @@ impl Bars {
             total.inc(done.saturating_sub(before));
         }
         if done >= size {
-            if let Some((bar, _)) = self.files.remove(name) {
+            if let Some(bar) = self.bars.remove(name) {
                 bar.finish_and_clear();
             }
             return;
         }
-        if size >= SMALL && self.files.len() < MOST && !self.files.contains_key(name) {
-            let bar = self.screen.insert(0, ProgressBar::new(size)).with_style(style("{msg:>24!}"));
-            bar.set_message(output::clean(name));
-            self.files.insert(name.to_owned(), (bar, size));
+        if size >= SMALL && self.bars.len() < MOST && !self.bars.contains_key(name) {
+            let bar = self.screen.insert(0, ProgressBar::new(size)).with_style(style());
+            bar.set_message(shortened(&output::clean(name)));
+            self.bars.insert(name.to_owned(), bar);
         }
-        if let Some((bar, _)) = self.files.get(name) {
+        if let Some(bar) = self.bars.get(name) {
             bar.set_position(done);
         }
     }
 
-    /// Takes all bars away.
-    pub(crate) fn finish(&mut self) {
-        for (bar, _) in self.files.drain().map(|(_, bar)| bar) {
+    /// Takes all bars away and, if it went well, says how long it took.
+    pub(crate) fn finish(&mut self, went_well: bool) {
+        for (_, bar) in self.bars.drain() {
             bar.finish_and_clear();
         }
-        if let Some(total) = self.total.take() {
-            total.finish_and_clear();
+        let Some(total) = self.total.take() else { return };
+        total.finish_and_clear();
+        if went_well {
+            let seconds = self.since.elapsed().as_secs_f64();
+            output::note(&format!("took {seconds:.1} s"));
         }
     }
 }
 
-fn style(message: &str) -> ProgressStyle {
-    let template =
-        format!("{message} {{bar:32}} {{bytes:>10}} of {{total_bytes:<10}} {{binary_bytes_per_sec:>12}} {{eta:>5}}");
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.finish(false);
+    }
+}
+
+/// Fits 80 columns; what is left is bar.
+fn style() -> ProgressStyle {
+    let numbers = "{percent:>3}% {total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4}";
+    let template = format!("{{msg:>{NAME}}} {{wide_bar}} {numbers}");
     ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Returns the last part of a path, or the end of that: shards of one model differ there.
+fn shortened(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.chars().count().checked_sub(NAME) {
+        None | Some(0) => name.to_owned(),
+        Some(excess) => format!("…{}", name.chars().skip(excess + 1).collect::<String>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        assert_eq!(shortened("onnx/model.onnx"), "model.onnx");
+        assert_eq!(shortened("model-00001-of-00002.safetensors"), "model-00001-of-00002.safetensors");
+        assert_eq!(shortened("pytorch_model-00001-of-00002.safetensors"), "…odel-00001-of-00002.safetensors");
+    }
 }

@@ -23,6 +23,7 @@ use crate::{
     home::{NoRoom, check_room},
     identity::KeyError,
     node::Node,
+    output,
     resolve::ResolveError,
     store::{BlobError, IndexError, StoreError},
 };
@@ -172,7 +173,10 @@ impl Node {
             parents: parent.iter().map(|parent| parent.revision).collect(),
             author: self.author(key.public().into()),
             time: i64::try_from(unix_now()).unwrap_or_default(),
-            message: publish.message.clone().unwrap_or_else(|| format!("Publish {} files", files.len())),
+            message: publish
+                .message
+                .clone()
+                .unwrap_or_else(|| format!("Publish {}", output::count(files.len() as u64, "file"))),
         };
         let (hash, manifest) = self.sign_manifest(&repo, &commit, files, key, events).await?;
         let target = Target { revision: manifest.value().revision(), manifest: hash };

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use futures::StreamExt;
 use huddle_protocol::{BlobHash, Card, GitOid, NodeId, PublicKey, PublisherId, RepoId};
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -101,7 +102,7 @@ impl Node {
             node_id: self.node_id(),
             peer_id: peer_id(self.node_id()).map(|id| id.to_string()).unwrap_or_default(),
             publisher_id: self.identity().default_publisher(),
-            addresses: addresses.iter().map(ToString::to_string).collect(),
+            addresses: farthest_first(addresses).iter().map(ToString::to_string).collect(),
             endpoint: self.endpoint().addr().ip_addrs().map(ToString::to_string).collect(),
             gateway: self.gateway().map(|address| format!("http://{address}")),
             peers: self.network().peers().await.map_or(0, |peers| peers.len() as u64),
@@ -178,5 +179,28 @@ impl Node {
         });
         let _ = tokio::time::timeout(LOOK, collect).await; // enough is known by then
         (providers, holders.unreachable())
+    }
+}
+
+/// Sorts addresses so that the ones to tell others come first: those of this machine alone come last.
+fn farthest_first(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    addresses.sort_by_key(|address| match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => u8::from(ip.is_link_local()) + 2 * u8::from(ip.is_loopback()),
+        Some(Protocol::Ip6(ip)) => u8::from(ip.is_unicast_link_local()) + 2 * u8::from(ip.is_loopback()),
+        _ => 0,
+    });
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_others_can_use_comes_first() {
+        let parse = |text: &str| text.parse::<Multiaddr>().unwrap();
+        let sorted = ["/ip6/fe80::1/tcp/1", "/ip4/192.0.2.1/tcp/1", "/ip4/127.0.0.1/tcp/1"].map(parse);
+        let mixed = vec![sorted[2].clone(), sorted[0].clone(), sorted[1].clone()];
+        assert_eq!(farthest_first(mixed), [sorted[1].clone(), sorted[0].clone(), sorted[2].clone()]);
     }
 }

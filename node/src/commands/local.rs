@@ -62,6 +62,7 @@ pub(super) async fn rebuild_index(context: &Context) -> Result<(), Failure> {
 }
 
 pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
-    clap_complete::generate(shell, &mut Cli::command(), "huddle", &mut io::stdout());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "huddle", &mut script);
+    output::script(&script)
 }

@@ -24,8 +24,8 @@ pub(super) async fn run(context: &Context, publish: cli::Publish, bars: Bars) ->
         copy: publish.copy,
     });
     let published: Published = session.call(call, bars).await?;
-    if is_own {
-        output::note("it can be fetched only while a node of yours runs: `huddle up`");
+    if is_own && !context.json {
+        output::note("others can fetch it only while a node of yours runs: `huddle up`");
     }
     output::print(&published, context.json)
 }

@@ -1,8 +1,8 @@
 //! `huddle up`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::{Future, pending};
 
-use super::{Context, Ended};
+use super::Context;
 use crate::{
     cli,
     config::Config,
@@ -12,10 +12,7 @@ use crate::{
     output,
 };
 
-/// The first Ctrl-C stops a node in order; this says that it was given.
-pub(super) static IS_STOPPING: AtomicBool = AtomicBool::new(false);
-
-pub(super) async fn run(context: &Context, up: cli::Up) -> Result<Ended, Failure> {
+pub(super) async fn run(context: &Context, up: cli::Up) -> Result<(), Failure> {
     let mut config = context.config()?;
     up.network.apply(&mut config);
     config.gateway.enabled &= !up.no_gateway;
@@ -23,59 +20,52 @@ pub(super) async fn run(context: &Context, up: cli::Up) -> Result<Ended, Failure
         config.gateway.enabled = true;
         config.gateway.listen = address;
     }
-    if config.gateway.enabled && !cfg!(feature = "gateway") {
-        config.gateway.enabled = false;
+    config.gateway.enabled &= cfg!(feature = "gateway");
+    if !up.demo {
+        let node = Node::start(context.home.clone(), config, Mode::Long).await?;
+        return serve(context, &node, pending()).await;
     }
-    let mut home = context.home.clone();
-    let demo = if up.demo {
-        let demo = Demo::prepare().await?;
-        home = demo.join(&mut config, demo.entrance().await);
-        if up.gateway.is_none() {
-            any_port_if_taken(&mut config);
-        }
-        Some(demo)
-    } else {
-        None
-    };
-    IS_STOPPING.store(true, Ordering::SeqCst);
-    let node = Node::start(home, config, Mode::Long).await?;
-    output::print(&output::Up(node.status().await), context.json)?;
-    let shown = async {
-        if let Some(demo) = &demo {
-            demo.show(&node).await?;
-        }
-        std::future::pending::<Result<(), Failure>>().await
-    };
+    if up.gateway.is_none() {
+        any_port_if_taken(&mut config);
+    }
+    let mut demo = Demo::new()?;
+    let result = demonstrate(context, &mut demo, config).await;
+    demo.end().await;
+    result
+}
+
+async fn demonstrate(context: &Context, demo: &mut Demo, mut config: Config) -> Result<(), Failure> {
+    output::note("starting two neighbours that have a small model");
+    let Some(prepared) = context.stop.run_until_cancelled(demo.prepare()).await else { return Ok(()) };
+    let scene = prepared?;
+    let node = Node::start(demo.join(&mut config, &scene), config, Mode::Long).await?;
+    serve(context, &node, demo.show(&scene, &node)).await
+}
+
+/// Runs the node until the user stops it; meanwhile does something that may fail.
+async fn serve(
+    context: &Context,
+    node: &Node,
+    meanwhile: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
     let result = tokio::select! {
-        result = shown => result,
-        () = stop_signal() => Ok(()),
+        Err(failure) = async {
+            output::print(&output::Up(node.status().await), context.json)?;
+            meanwhile.await
+        } => Err(failure),
+        () = context.stop.cancelled() => Ok(()),
         () = node.shutdown_token().cancelled() => {
             Err(Failure::text(Code::Unexpected, "a part of the node stopped; see the log"))
         }
     };
     output::note("stopping");
     node.shutdown().await;
-    if let Some(demo) = demo {
-        demo.end().await;
-    }
-    result.map(|()| Ended::Done)
+    result
 }
 
 /// A newcomer's machine may well have something else on port 8080.
 fn any_port_if_taken(config: &mut Config) {
     if std::net::TcpListener::bind(config.gateway.listen).is_err() {
         config.gateway.listen.set_port(0);
-    }
-}
-
-/// Waits for Ctrl-C, or for the signal with which services are stopped.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return drop(tokio::signal::ctrl_c().await);
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }

@@ -215,16 +215,8 @@ impl Driver {
 
     /// Serves the DHT or only uses it: see [`Role`].
     pub(super) fn choose_mode(&mut self) {
-        let mode = match self.place.role {
-            Role::Server => Some(Mode::Server),
-            Role::Client => Some(Mode::Client),
-            Role::Auto => {
-                let is_local = |address: &Multiaddr| matches!(reach(address), Some(Reach::Loopback | Reach::Private));
-                let is_listening = self.swarm.listeners().next().is_some();
-                let is_island = self.swarm.listeners().chain(&self.place.bootstrap).all(is_local);
-                (is_listening && is_island).then_some(Mode::Server)
-            }
-        };
+        let listeners: Vec<_> = self.swarm.listeners().collect();
+        let mode = mode(self.place.role, &listeners, &self.place.bootstrap);
         self.swarm.behaviour_mut().kad.set_mode(mode);
     }
 
@@ -239,5 +231,37 @@ impl Driver {
         if let (Record::Head(one), Record::Head(other)) = (one, other) {
             self.tell(Heard::Fork { one, other });
         }
+    }
+}
+
+/// Returns how to take part in the DHT; `None` leaves it to what others find out about our addresses.
+fn mode(role: Role, listeners: &[&Multiaddr], bootstrap: &[Multiaddr]) -> Option<Mode> {
+    let is_local = |address: &Multiaddr| matches!(reach(address), Some(Reach::Loopback | Reach::Private));
+    let is_island = || listeners.iter().copied().chain(bootstrap).all(is_local);
+    match role {
+        Role::Server => Some(Mode::Server),
+        Role::Client => Some(Mode::Client),
+        Role::Auto if listeners.is_empty() => None,
+        // Whoever was told of nobody is the first of its network: if it does not serve, there is none to join.
+        Role::Auto => (bootstrap.is_empty() || is_island()).then_some(Mode::Server),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_node_of_a_network_serves_wherever_it_is() {
+        let [local, public]: [Multiaddr; 2] =
+            ["/ip4/192.168.1.2/tcp/1", "/ip4/198.51.100.2/tcp/1"].map(|address| address.parse().unwrap());
+        let serves = |listeners: &[&Multiaddr], bootstrap: &[Multiaddr]| {
+            matches!(mode(Role::Auto, listeners, bootstrap), Some(Mode::Server))
+        };
+        assert!(serves(&[&public], &[]) && serves(&[&local], &[]));
+        assert!(serves(&[&local], std::slice::from_ref(&local)));
+        assert!(!serves(&[&public], std::slice::from_ref(&public)), "others have to find out first");
+        assert!(!serves(&[&local], &[public]), "it may be behind a NAT");
+        assert!(!serves(&[], &[]), "nobody can call it");
     }
 }
