@@ -216,6 +216,15 @@ mod tests {
         assert_eq!(config.gateway.listen, "127.0.0.1:2".parse().unwrap());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_setting_that_is_not_text_is_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let variable = ("HUDDLE_PUBLISHER_AUTHOR".to_owned(), OsString::from_vec(vec![0xe9]));
+        let message = Config::merge("file", "", [variable]).unwrap_err().to_string();
+        assert!(message.starts_with("HUDDLE_PUBLISHER_AUTHOR: not UTF-8"), "{message}");
+    }
+
     #[test]
     fn garbage_and_unknown_keys_are_refused_where_they_stand() {
         let message = |text: &str, variables: &[_]| merge(text, variables).unwrap_err().to_string();
