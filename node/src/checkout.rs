@@ -1,6 +1,10 @@
 //! Writing files out to a folder: each one whole or not at all, and never outside the folder.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -57,12 +61,31 @@ pub(crate) async fn checkout(
 }
 
 fn check_collisions(manifest: &Manifest, files: &[&FileEntry], to: &Path) -> Result<(), CheckoutError> {
-    let Some((first, second)) = manifest.case_collision() else { return Ok(()) };
-    let is_wanted = |path: &FilePath| files.iter().any(|file| file.path == *path);
-    if is_wanted(first) && is_wanted(second) && ignores_case(to) {
-        return Err(CheckoutError::Collision { first: first.clone(), second: second.clone() });
+    if manifest.case_collision().is_none() {
+        return Ok(());
     }
-    Ok(())
+    match collision(files) {
+        Some((first, second)) if ignores_case(to) => {
+            Err(CheckoutError::Collision { first: first.clone(), second: second.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns two of these files, or files in two folders, whose names differ in case only.
+fn collision<'a>(files: &[&'a FileEntry]) -> Option<(&'a FilePath, &'a FilePath)> {
+    let mut seen = HashMap::new();
+    for file in files {
+        let path = file.path.as_str();
+        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
+            let part = &path[..end];
+            let (first, of) = seen.entry(part.to_lowercase()).or_insert((part, &file.path));
+            if *first != part {
+                return Some((of, &file.path));
+            }
+        }
+    }
+    None
 }
 
 /// Asks the file system itself.
@@ -76,7 +99,7 @@ async fn write_file(blobs: &Blobs, file: &FileEntry, to: &Path) -> Result<(), Ch
     let path = to.join(file.path.as_str());
     let write = |source| CheckoutError::Write { path: path.clone(), source };
     let dir = parent(to, &file.path)?;
-    if is_same(&path, file) {
+    if is_same(&path, file).await {
         return set_mode(&path, file.mode).map_err(write);
     }
     // Beside its place, so that the last step is a rename; removed if anything fails.
@@ -138,14 +161,17 @@ fn parent(to: &Path, path: &FilePath) -> Result<PathBuf, CheckoutError> {
     Ok(dir)
 }
 
-/// Reports whether the file is there already, byte for byte.
-fn is_same(path: &Path, file: &FileEntry) -> bool {
-    let is_candidate = fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == file.size);
-    let hash = || {
+/// Reports whether the file is there already, byte for byte. Reads it on a thread of its own: it may be large.
+async fn is_same(path: &Path, file: &FileEntry) -> bool {
+    if !fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == file.size) {
+        return false;
+    }
+    let (path, expected) = (path.to_owned(), file.blake3.0);
+    let hash = move || {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(fs::File::open(path)?).map(|hasher| *hasher.finalize().as_bytes())
     };
-    is_candidate && hash().is_ok_and(|hash| hash == file.blake3.0)
+    matches!(tokio::task::spawn_blocking(hash).await, Ok(Ok(hash)) if hash == expected)
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 //!
 //! The only file that reads the environment.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, fs, io, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -134,13 +134,15 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        Self::merge(&path.display().to_string(), &text, std::env::vars())
+        // Other programs' variables may hold any bytes.
+        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        Self::merge(&path.display().to_string(), &text, variables)
     }
 
     fn merge(
         origin: &str,
         text: &str,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (String, OsString)>,
     ) -> Result<Self, ConfigError> {
         let invalid = |origin: &str, error: toml::de::Error| ConfigError::Invalid {
             origin: match error.span() {
@@ -155,6 +157,8 @@ impl Config {
         let mut table: toml::Table = toml::from_str(text).map_err(|error| invalid(origin, error))?;
         for (variable, value) in variables {
             let Some((section, key)) = setting(&variable) else { continue };
+            let not_text = |_| ConfigError::Invalid { origin: variable.clone(), reason: "not UTF-8".to_owned() };
+            let value = value.into_string().map_err(not_text)?;
             let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
                 .ok()
                 .and_then(|mut table| table.remove("value"))
@@ -188,7 +192,7 @@ mod tests {
     use super::*;
 
     fn merge(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::merge("file", text, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        Config::merge("file", text, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())))
     }
 
     #[test]
@@ -210,6 +214,15 @@ mod tests {
         let config = merge(text, &variables).unwrap();
         assert!(!config.network.mdns);
         assert_eq!(config.gateway.listen, "127.0.0.1:2".parse().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_setting_that_is_not_text_is_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let variable = ("HUDDLE_PUBLISHER_AUTHOR".to_owned(), OsString::from_vec(vec![0xe9]));
+        let message = Config::merge("file", "", [variable]).unwrap_err().to_string();
+        assert!(message.starts_with("HUDDLE_PUBLISHER_AUTHOR: not UTF-8"), "{message}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Getting a repository: resolve, fetch what is missing, check what only a stranger vouches for, write it out.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -184,9 +185,9 @@ impl Node {
     }
 
     async fn fetch_files(&self, resolved: &Resolved, files: &[&FileEntry], events: &Events) -> Result<u64, GetError> {
-        let mut missing = 0;
+        let (mut missing, mut seen) = (0, HashSet::new());
         for file in files {
-            if self.store().blobs.held(file.blake3).await? == Held::Missing {
+            if seen.insert(file.blake3) && self.store().blobs.held(file.blake3).await? == Held::Missing {
                 missing += file.size;
             }
         }
@@ -249,6 +250,10 @@ impl Node {
     /// Hashes a file in full, once, and compares with what the commit names.
     pub(crate) async fn check(&self, file: &FileEntry, signer: PublicKey) -> Result<(), GetError> {
         let index = &self.store().index;
+        let false_manifest = || GetError::FalseManifest { path: file.path.to_string(), signer };
+        if self.store().blobs.held(file.blake3).await? != Held::Complete(file.size) {
+            return Err(false_manifest());
+        }
         let is_known = match file.sha256 {
             Some(sha256) => index.hashed_sha256(file.blake3) == Some(sha256),
             None => index.hashed_git(file.blake3) == Some(file.git),
@@ -262,7 +267,6 @@ impl Node {
             let piece = piece.map_err(|error| BlobError::Store { doing: "read", reason: error.to_string() })?;
             if file.is_lfs() { sha256.update(&piece) } else { git.update(&piece) }
         }
-        let false_manifest = || GetError::FalseManifest { path: file.path.to_string(), signer };
         let actual = if file.is_lfs() {
             let sha256 = Sha256(sha256.finalize().into());
             index.put_hashed(file.blake3, None, Some(sha256))?;

@@ -15,6 +15,7 @@ use crate::{
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
+    transfer::FetchError,
 };
 
 /// How long a client is told to wait before it asks again.
@@ -37,7 +38,7 @@ pub(crate) async fn serve(node: &Node) -> Result<(SocketAddr, JoinHandle<()>), G
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
     let options = Options { allowed_hosts: node.config().gateway.allowed_hosts.clone(), ..Options::default() };
-    let router = huddle_gateway::router(Arc::new(NodeHub { node: node.clone(), lookups: Lookups::default() }), options);
+    let router = huddle_gateway::router(Arc::new(NodeHub::new(node)), options);
     let shutdown = node.shutdown_token().clone();
     info!(%address, "gateway");
     let serve = async move { huddle_gateway::serve(listener, router, shutdown.cancelled()).await };
@@ -71,6 +72,10 @@ impl Hub for NodeHub {
         let node = &self.node;
         let resolved = self.resolve(&snapshot.repo, &Revision::Commit(snapshot.manifest.revision())).await?;
         node.keep(&resolved).await.map_err(|error| internal(&error))?;
+        // The snapshot may be of a stranger's manifest and this one the publisher's: then it says what the bytes are.
+        let same = |other: &&FileEntry| (other.git, other.size) == (file.git, file.size);
+        let file = resolved.manifest.value().file(file.path.as_str()).filter(same);
+        let file = file.ok_or_else(|| unavailable(&"two manifests of this revision differ; ask again"))?;
         if resolved.must_hash() {
             self.hash_first(&resolved, file).await?;
         }
@@ -81,6 +86,10 @@ impl Hub for NodeHub {
 }
 
 impl NodeHub {
+    fn new(node: &Node) -> Self {
+        Self { node: node.clone(), lookups: Lookups::default() }
+    }
+
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {
         self.lookups.resolve(self.node.resolver(), repo, revision).await.map_err(|error| match error {
             LookupError::Resolve(error) => hub_error(&repo.hub_id(), &error),
@@ -97,6 +106,9 @@ impl NodeHub {
             let job = node.transfer().start(file.blake3, file.size, &holders);
             match tokio::time::timeout(HASH, job.finished()).await {
                 Ok(Ok(())) => {}
+                Ok(Err(error)) if matches!(*error, FetchError::WrongSize { .. }) => {
+                    return Err(HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() });
+                }
                 Ok(Err(error)) => return Err(unavailable(&*error)),
                 Err(_) => return Err(unavailable(&"the file is being fetched and hashed; ask again")),
             }
@@ -136,4 +148,48 @@ fn internal(failure: &dyn std::error::Error) -> HubError {
     let id = format!("{:016x}", rand::random::<u64>());
     error!(%id, chain = ?crate::failure::Failure::new(crate::failure::Code::Unexpected, failure), "internal error");
     HubError::Internal { id }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use huddle_protocol::{BlobHash, SecretKey};
+
+    use super::*;
+    use crate::testing::{entry, host, manifest};
+
+    #[tokio::test]
+    async fn bytes_are_those_of_the_manifest_that_is_believed() {
+        let host = host(&[]).await;
+        let published = host.publish("demo", &[("README.md", b"# demo")]).await;
+        let id = Revision::Commit(published.revision);
+        let resolved = host.resolver().resolve(&published.repo, &id).await.unwrap();
+        // A stranger's manifest of the same commit, seen before the publisher's, with a false name for the bytes.
+        host.store().blobs.add(&b"# fake"[..]).await.unwrap();
+        let mut parts = huddle_protocol::ManifestParts::from(resolved.manifest.value().clone());
+        parts.files[0].blake3 = BlobHash::of(b"# fake");
+        let false_manifest = huddle_protocol::Manifest::new(parts).unwrap();
+        let signed = huddle_protocol::Signed::sign(false_manifest, &SecretKey::from_bytes([66; 32])).unwrap();
+        let file = signed.value().files()[0].clone();
+        let snapshot = Snapshot { repo: published.repo.clone(), manifest: Arc::new(signed), reasons: vec![] };
+        let bytes: Vec<_> =
+            NodeHub::new(&host).read(&snapshot, &file, 0..6).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(bytes.concat(), b"# demo");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_size_than_the_stranger_says_is_not_served() {
+        let host = host(&[]).await;
+        let repo = format!("{}/x", SecretKey::from_bytes([5; 32]).public()).parse().unwrap();
+        host.store().blobs.add(&b"a long text"[..]).await.unwrap();
+        let mut file = entry("README.md", b"a long");
+        file.blake3 = BlobHash::of(b"a long text");
+        let signed = manifest(&repo, &SecretKey::from_bytes([66; 32]), vec![file.clone()]);
+        let hash = host.store().blobs.add(signed.bytes().to_vec()).await.unwrap();
+        host.store().index.put_manifest(hash, &signed, false).unwrap();
+        let snapshot = Snapshot { repo, manifest: Arc::new(signed), reasons: vec![] };
+        let refused = NodeHub::new(&host).read(&snapshot, &file, 0..6).await;
+        assert!(matches!(refused, Err(HubError::Untrusted { .. })));
+        assert_eq!(host.store().index.hashed_git(file.blake3), None, "these bytes are not all of it");
+    }
 }

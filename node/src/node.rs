@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     announce::{Announcement, Announcer},
@@ -135,7 +135,6 @@ impl Node {
         let store = Store::open(&home).await?;
         let shutdown = CancellationToken::new();
         let centre = discovery::centre(identity.node_id()).unwrap_or_default();
-        let records = Records::open(&home.dht(), centre, Limits::default())?;
         let options = discovery::Options {
             key: identity.node().clone(),
             listen: config.network.listen.clone(),
@@ -148,9 +147,21 @@ impl Node {
             },
             connections: discovery::ConnectionLimit::default(),
         };
-        let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
-        let endpoint = endpoint::bind(identity.node(), &config.network.listen, &config.network.relays, &network);
-        let endpoint = endpoint.await?;
+        let reach_out = async {
+            let records = Records::open(&home.dht(), centre, Limits::default())?;
+            let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
+            let (listen, relays) = (&config.network.listen, &config.network.relays);
+            let endpoint = endpoint::bind(identity.node(), listen, relays, &network).await?;
+            Ok((network, heard, driver, endpoint))
+        };
+        let (network, heard, driver, endpoint) = match reach_out.await {
+            Ok(parts) => parts,
+            Err(error) => {
+                shutdown.cancel();
+                store.close().await;
+                return Err(error);
+            }
+        };
         let transfer = Transfer::new(&endpoint, store.blobs.clone(), network.clone());
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, BlobsProtocol::new(store.blobs.iroh(), None))
@@ -167,7 +178,7 @@ impl Node {
             recent: Arc::new(Recent::default()),
         };
         let running = Running {
-            tasks: Mutex::new(vec![driver, announcing]),
+            tasks: Mutex::new(vec![watch("discovery", driver, &shutdown), watch("announcer", announcing, &shutdown)]),
             shutdown,
             router,
             lock: Mutex::new(Some(lock)),
@@ -184,8 +195,13 @@ impl Node {
             publishing: Mutex::new(()),
             running,
         }));
-        node.run(heard, mode).await.inspect_err(|_| node.0.running.shutdown.cancel())?;
-        Ok(node)
+        match node.run(heard, mode).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.shutdown().await;
+                Err(error)
+            }
+        }
     }
 
     /// Starts what works on a whole node.
@@ -198,9 +214,9 @@ impl Node {
             if self.0.config.gateway.enabled {
                 let (address, task) = crate::hub::serve(self).await?;
                 let _ = self.0.running.gateway.set(address);
-                tasks.push(task);
+                tasks.push(watch("gateway", task, self.shutdown_token()));
             }
-            tasks.push(crate::control::listen(self)?);
+            tasks.push(watch("control", crate::control::listen(self)?, self.shutdown_token()));
             tasks.push(tokio::spawn(self.clone().announce_all()));
             info!(node = %self.node_id(), took = ?self.0.running.since.elapsed(), "up");
         }
@@ -226,8 +242,10 @@ impl Node {
     async fn announce_addresses(self) {
         let shutdown = self.shutdown_token().clone();
         let mut addresses = self.0.endpoint.watch_addr();
+        let mut time = 0;
         loop {
-            if let Some(record) = endpoint::record(&self.0.endpoint, self.0.identity.node(), unix_now())
+            time = unix_now().max(time + 1); // of two records of one second, others would keep either
+            if let Some(record) = endpoint::record(&self.0.endpoint, self.0.identity.node(), time)
                 && !record.value().addresses().is_empty()
             {
                 self.announcer().announce(vec![Announcement::Put(Box::new(Record::Node(record)))]).await;
@@ -343,6 +361,18 @@ impl Node {
     }
 }
 
+/// Stops the node if a part of it ends while the others go on: half a node helps nobody, and nobody would notice.
+fn watch(part: &'static str, task: JoinHandle<()>, shutdown: &CancellationToken) -> JoinHandle<()> {
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        let ended = task.await;
+        if !shutdown.is_cancelled() {
+            error!(part, ?ended, "a part of the node ended; stopping");
+            shutdown.cancel();
+        }
+    })
+}
+
 /// Leaves out "every IPv6 address" on a machine that has none, so that the default works everywhere.
 fn leave_out_ipv6(listen: &mut Vec<SocketAddr>) {
     let has_ipv6 = || std::net::UdpSocket::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok();
@@ -360,4 +390,36 @@ fn policy(config: &Config) -> Result<Policy, StartError> {
     let parse = |id: &String| id.parse().map_err(|source| StartError::Attestor { id: id.clone(), source });
     let attestors = config.trust.attestors.iter().map(parse).collect::<Result<Vec<PublisherId>, _>>()?;
     Ok(Policy { attestors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{SOON, config};
+
+    #[tokio::test]
+    async fn a_part_that_ends_stops_the_node() {
+        let shutdown = CancellationToken::new();
+        watch("part", tokio::spawn(async {}), &shutdown).await.unwrap();
+        assert!(shutdown.is_cancelled());
+    }
+
+    #[cfg(feature = "gateway")]
+    #[tokio::test]
+    async fn a_start_that_fails_leaves_nothing_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("home"));
+        let (tcp, udp) =
+            (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0"));
+        let mut no_gateway = config();
+        no_gateway.gateway.enabled = true;
+        no_gateway.gateway.listen = tcp.local_addr().unwrap();
+        let mut no_endpoint = config();
+        no_endpoint.network.listen = vec![udp.as_ref().unwrap().local_addr().unwrap()];
+        for broken in [no_gateway, no_endpoint] {
+            assert!(Node::start(home.clone(), broken, Mode::Long).await.is_err());
+            let node = tokio::time::timeout(2 * SOON, Node::start(home.clone(), config(), Mode::Long)).await;
+            node.expect("the store is free again").unwrap().shutdown().await;
+        }
+    }
 }

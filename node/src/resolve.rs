@@ -1,13 +1,10 @@
 //! From a name to a manifest that may be believed: heads from the DHT and from whoever has the repository.
 
+mod recent;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use huddle_protocol::{
@@ -16,6 +13,7 @@ use huddle_protocol::{
 };
 use tracing::debug;
 
+pub use self::recent::Recent;
 use crate::{
     discovery::{Network, NetworkError},
     exchange::{Exchange, heads_of},
@@ -24,18 +22,12 @@ use crate::{
     trust::{self, Policy, Reason, Refusal},
 };
 
-/// How long a head is used without asking the network again; gossip brings newer ones meanwhile.
-const FRESH: Duration = Duration::from_secs(30);
 /// How many peers are asked for a head at once.
 const ASK_AT_ONCE: usize = 16;
 /// How many peers are asked for a head in all.
 const ASK_IN_ALL: usize = 64;
 /// How many manifests of one commit are looked at because one peer names them.
 const NAMED: usize = 4;
-/// How many manifests are kept decoded.
-const DECODED: usize = 32;
-/// How many files they may list in all; each takes a few hundred bytes.
-const DECODED_FILES: usize = 1 << 19;
 /// How long peers are asked for heads or manifests before what is known by then has to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,13 +108,6 @@ pub struct Resolver {
     pub own: Vec<PublisherId>,
     /// What was looked up a moment ago.
     pub recent: Arc<Recent>,
-}
-
-/// What was looked up a moment ago. Bounded.
-#[derive(Debug, Default)]
-pub struct Recent {
-    heads: Mutex<HashMap<String, Instant>>,
-    manifests: Mutex<HashMap<BlobHash, Arc<Signed<Manifest>>>>,
 }
 
 impl Resolver {
@@ -405,44 +390,12 @@ impl Resolver {
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
     }
-}
 
-impl Resolver {
     /// Puts a manifest on the index, once it is believed: others are told what is there.
     fn remember(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
         if self.store.index.manifest(hash).is_none() {
             self.store.index.put_manifest(hash, manifest, false)?;
         }
         Ok(())
-    }
-}
-
-impl Recent {
-    fn is_fresh(&self, repo: &RepoId) -> bool {
-        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.get(&repo.folded()).is_some_and(|at| at.elapsed() < FRESH)
-    }
-
-    fn refreshed(&self, repo: &RepoId) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.retain(|_, at| at.elapsed() < FRESH);
-        heads.insert(repo.folded(), Instant::now());
-    }
-
-    fn forget(&self, repo: &RepoId) {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(&repo.folded());
-    }
-
-    fn manifest(&self, hash: BlobHash) -> Option<Arc<Signed<Manifest>>> {
-        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
-    }
-
-    fn decoded(&self, hash: BlobHash, manifest: &Arc<Signed<Manifest>>) {
-        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        let files: usize = manifests.values().map(|other| other.value().files().len()).sum();
-        if manifests.len() >= DECODED || files + manifest.value().files().len() > DECODED_FILES {
-            manifests.clear();
-        }
-        manifests.insert(hash, Arc::clone(manifest));
     }
 }

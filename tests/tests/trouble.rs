@@ -54,6 +54,18 @@ fn garbage_in_the_configuration_is_refused_where_it_stands() -> Result<()> {
     Ok(())
 }
 
+/// Other programs may have put anything into the environment.
+#[test]
+fn a_variable_that_is_not_text_is_none_of_our_business() -> Result<()> {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let home = tempfile::tempdir()?;
+    let mut show = Command::new(huddle());
+    show.env("GREETING", OsStr::from_bytes(b"caf\xe9")).arg("--home").arg(home.path()).args(["config", "show"]);
+    let output = show.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 #[test]
 fn a_fetch_goes_on_after_the_provider_is_gone_and_back() -> Result<()> {
     let folder = tempfile::tempdir()?;
