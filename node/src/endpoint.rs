@@ -12,6 +12,7 @@ use iroh::{
     address_lookup::{self, AddressLookup, EndpointData, EndpointInfo, Item},
     endpoint::{IdleTimeout, QuicTransportConfig, presets},
 };
+use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use crate::discovery::Network;
 
@@ -58,6 +59,35 @@ pub async fn bind(
         builder = builder.bind_addr(*address).map_err(|source| error(source.to_string()))?;
     }
     builder.bind().await.map_err(|source| error(format!("{source:#}")))
+}
+
+/// Returns `listen` with the ports that TCP got where any was asked for: one number to open in a firewall.
+pub(crate) fn same_ports(listen: &[SocketAddr], tcp: &[Multiaddr]) -> Vec<SocketAddr> {
+    let bound: Vec<SocketAddr> = tcp.iter().filter_map(tcp_address).collect();
+    let port = |wanted: &SocketAddr| {
+        let fits = |other: &&SocketAddr| {
+            other.ip() == wanted.ip() || (wanted.ip().is_unspecified() && other.is_ipv4() == wanted.is_ipv4())
+        };
+        bound.iter().find(fits).map_or(0, SocketAddr::port)
+    };
+    let same = |wanted: &SocketAddr| match wanted.port() {
+        0 => SocketAddr::new(wanted.ip(), port(wanted)),
+        _ => *wanted,
+    };
+    listen.iter().map(same).collect()
+}
+
+fn tcp_address(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => IpAddr::V4(ip),
+        Protocol::Ip6(ip) => IpAddr::V6(ip),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
 }
 
 /// Returns the signed addresses of an endpoint, as they are now.
@@ -116,4 +146,19 @@ fn info(id: EndpointId, record: &NodeRecord) -> EndpointInfo {
     let ips = record.addresses().iter().map(|address| TransportAddr::Ip(*address));
     let relays = record.relays().iter().filter_map(|relay| relay.parse().ok().map(TransportAddr::Relay));
     EndpointInfo::from_parts(id, EndpointData::new(ips.chain(relays).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn udp_takes_the_port_that_tcp_got() {
+        let tcp = ["/ip4/127.0.0.1/tcp/4001", "/ip6/::1/tcp/4002", "/dns4/example.org/tcp/4003"];
+        let tcp = tcp.map(|address| address.parse().unwrap());
+        let listen = ["127.0.0.1:0", "0.0.0.0:0", "[::]:0", "10.0.0.1:0", "127.0.0.1:7"];
+        let listen = listen.map(|address| address.parse().unwrap());
+        let ports: Vec<_> = same_ports(&listen, &tcp).iter().map(SocketAddr::port).collect();
+        assert_eq!(ports, [4001, 4001, 4002, 0, 7]);
+    }
 }

@@ -174,7 +174,9 @@ impl Node {
         store.blobs.pin(&format!("manifest/{}", resolved.hash), all).await?;
         store.blobs.flush().await?; // the index must not promise what a kill would take
         store.index.put_manifest(resolved.hash, &resolved.manifest, true)?;
-        self.make_known(resolved.hash, &resolved.manifest).await;
+        if self.stays() {
+            self.make_known(resolved.hash, &resolved.manifest).await; // else at the start of one that does
+        }
         Ok(())
     }
 
@@ -223,6 +225,7 @@ impl Node {
             events.file(name, file.size, file.size);
             return Ok(0);
         }
+        let here = self.store().blobs.parts(file.blake3).await?.total_bytes(); // of an earlier try
         let job = self.transfer().start(file.blake3, file.size, holders);
         let mut progress = job.progress.clone();
         let mut finished = std::pin::pin!(job.finished());
@@ -230,7 +233,7 @@ impl Node {
         let result = loop {
             tokio::select! {
                 result = &mut finished => break result,
-                Ok(()) = progress.changed() => events.file(name, *progress.borrow(), file.size),
+                Ok(()) = progress.changed() => events.file(name, here + *progress.borrow(), file.size),
             }
         };
         for lie in self.transfer().lies().into_iter().skip(lies_before).filter(|lie| lie.blob == file.blake3) {

@@ -112,6 +112,7 @@ struct Running {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<HomeLock>>,
     since: Instant,
+    mode: Mode,
     gateway: OnceLock<SocketAddr>,
 }
 
@@ -151,7 +152,11 @@ impl Node {
             let records = Records::open(&home.dht(), centre, Limits::default())?;
             let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
             let (listen, relays) = (&config.network.listen, &config.network.relays);
-            let endpoint = endpoint::bind(identity.node(), listen, relays, &network).await?;
+            let same = endpoint::same_ports(listen, &network.addresses().await.unwrap_or_default());
+            let endpoint = match endpoint::bind(identity.node(), &same, relays, &network).await {
+                Err(_) if same != *listen => endpoint::bind(identity.node(), listen, relays, &network).await?,
+                endpoint => endpoint?,
+            };
             Ok((network, heard, driver, endpoint))
         };
         let (network, heard, driver, endpoint) = match reach_out.await {
@@ -183,6 +188,7 @@ impl Node {
             router,
             lock: Mutex::new(Some(lock)),
             since,
+            mode,
             gateway: OnceLock::new(),
         };
         let node = Self(Arc::new(Inner {
@@ -325,6 +331,11 @@ impl Node {
     /// Returns where its gateway listens.
     pub fn gateway(&self) -> Option<SocketAddr> {
         self.0.running.gateway.get().copied()
+    }
+
+    /// Reports whether it stays: others are not sent to a node that leaves with its command.
+    pub(crate) fn stays(&self) -> bool {
+        self.0.running.mode == Mode::Long
     }
 
     /// Returns how long it has been up.

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use huddle_protocol::{
-    BlobHash, DhtKey, GitOid, Head, HeadPointer, Manifest, NodeId, Precedence, PublicKey, PublisherId, Record, RepoId,
-    Request, Response, Revision, Signed, Target,
+    Authority, BlobHash, DhtKey, GitOid, Head, HeadPointer, Manifest, NodeId, Precedence, PublicKey, PublisherId,
+    Record, RefName, RepoId, Request, Response, Revision, Signed, Target,
 };
 use tracing::debug;
 
@@ -22,6 +22,8 @@ use crate::{
     trust::{self, Policy, Reason, Refusal},
 };
 
+/// How long a reader who could have what is known waits for something newer.
+const READER: Duration = Duration::from_secs(2);
 /// How many peers are asked for a head at once.
 const ASK_AT_ONCE: usize = 16;
 /// How many peers are asked for a head in all.
@@ -36,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[non_exhaustive]
 pub enum ResolveError {
     /// Nobody offers the repository.
-    #[error("nobody on the network offers {repo}; is the name right, and is a node that has it online?")]
+    #[error("{}", nobody_offers(repo))]
     NotFound { repo: RepoId },
     /// The repository is known, the revision is not.
     #[error("{repo} has no revision `{revision}`; it has {}", known.join(", "))]
@@ -59,6 +61,18 @@ pub enum ResolveError {
     /// The network part of this node has stopped.
     #[error(transparent)]
     Network(#[from] NetworkError),
+}
+
+fn nobody_offers(repo: &RepoId) -> String {
+    match repo.authority {
+        Authority::Publisher(_) => {
+            format!("nobody on the network offers {repo}; is the name right, and is a node that has it online?")
+        }
+        Authority::Upstream { .. } => format!(
+            "nobody you trust mirrors {repo}; a publisher's own repository starts with his key, and a mirror's key goes \
+             into trust.attestors"
+        ),
+    }
 }
 
 /// A revision that was found and is believed.
@@ -137,8 +151,8 @@ impl Resolver {
         if let Revision::Commit(id) = revision {
             return self.by_commit(repo, *id, !heads.is_empty()).await;
         }
-        let known = heads.iter().flat_map(|head| head.value().refs().keys()).take(20).map(ToString::to_string);
-        let known = Vec::from_iter(known);
+        let short = |name: &RefName| name.as_branch().or(name.as_tag()).unwrap_or(name.as_str()).to_owned();
+        let known = heads.iter().flat_map(|head| head.value().refs().keys()).take(20).map(short).collect();
         Err(ResolveError::RevisionNotFound { repo: repo.clone(), revision: revision.to_string(), known })
     }
 
@@ -153,7 +167,16 @@ impl Resolver {
         if !known.is_empty() && is_last && (is_own || self.recent.is_fresh(repo)) {
             return Ok(known);
         }
-        self.heads_from_network(repo).await
+        if known.is_empty() || !is_last {
+            return self.heads_from_network(repo).await;
+        }
+        // What is known serves a reader who should not wait for a slow network; the search goes on for the next one.
+        let (this, name) = (self.clone(), repo.clone());
+        let search = tokio::spawn(async move { this.heads_from_network(&name).await });
+        match tokio::time::timeout(READER, search).await {
+            Ok(Ok(heads)) => heads,
+            Ok(Err(_)) | Err(_) => Ok(known),
+        }
     }
 
     /// Returns the newest heads of a repository, having asked the network just now.

@@ -78,7 +78,7 @@ fn what_is_not_there_is_said_in_one_line_with_its_own_exit_code() -> Result<()> 
     let other = repo.replace("/small", "/other");
     let cases = [
         (other.clone(), 3, format!("error: nobody on the network offers {other}")),
-        (format!("{repo}@v9"), 3, format!("error: {repo} has no revision `v9`; it has refs/heads/main")),
+        (format!("{repo}@v9"), 3, format!("error: {repo} has no revision `v9`; it has main")),
         (format!("{repo}@{}", "0".repeat(40)), 3, format!("error: {repo} has no revision `{}`", "0".repeat(40))),
         ("a b".to_owned(), 2, "error: `a b` is not a valid name".to_owned()),
     ];
