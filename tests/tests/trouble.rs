@@ -100,6 +100,32 @@ fn a_fetch_goes_on_after_the_provider_is_gone_and_back() -> Result<()> {
     same_files(&model, &there)
 }
 
+#[test]
+fn what_arrived_before_ctrl_c_is_kept() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let model = folder.path().join("model");
+    let size = 400 << 20;
+    small_repo(&model, size)?;
+    let publisher = TestNode::start(&[])?;
+    let repo = publisher.publish(&model, "small")?["repo"].as_str().context("no repo")?.to_owned();
+    let (home, address) = (folder.path().join("home"), publisher.address()?);
+    let args = ["get", &repo, "--bootstrap", &address].into_iter().chain(OFFLINE);
+    let mut get = Command::new(huddle());
+    let mut get = get.arg("--home").arg(&home).args(args.clone()).stderr(std::process::Stdio::piped()).spawn()?;
+    wait_until(SOON, || {
+        let arrived = written(&home.join("blobs/data"))?;
+        ensure!(arrived > 40 << 20, "{arrived} bytes so far");
+        Ok(())
+    })?;
+    Command::new("kill").args(["-INT", &get.id().to_string()]).status()?;
+    let status = get.wait()?;
+    ensure!(status.code() == Some(130), "{status:?}");
+    let got = json_in(&home, args)?;
+    let fetched = got["fetched"].as_u64().context("no count")?;
+    ensure!(fetched < size as u64 - (30 << 20), "what had arrived was fetched again: {fetched}");
+    Ok(())
+}
+
 /// Returns how many bytes of a folder's files are on disk.
 fn written(folder: &std::path::Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
