@@ -406,6 +406,7 @@ fn policy(config: &Config) -> Result<Policy, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "gateway")]
     use crate::testing::{SOON, config};
 
     #[tokio::test]
