@@ -5,16 +5,17 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::StreamExt;
 use huddle_gateway::{ByteStream, Hub, HubError, Options, Reference, Snapshot};
-use huddle_protocol::{FileEntry, RepoId, RepoKind, Revision};
+use huddle_protocol::{BlobHash, FileEntry, GitOid, RepoId, RepoKind, Revision};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{error, info};
 
 use crate::{
     get::GetError,
-    lookups::{LookupError, Lookups},
+    home::check_room,
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
+    together::Together,
     transfer::FetchError,
 };
 
@@ -49,7 +50,10 @@ pub(crate) async fn serve(node: &Node) -> Result<(SocketAddr, JoinHandle<()>), G
 #[derive(Debug)]
 struct NodeHub {
     node: Node,
-    lookups: Lookups,
+    /// Names being resolved.
+    lookups: Together<(RepoId, Revision), Result<Resolved, Arc<ResolveError>>>,
+    /// Files being hashed in full, by their BLAKE3 and what git should call them.
+    checks: Together<(BlobHash, GitOid), Result<(), HubError>>,
 }
 
 #[async_trait]
@@ -76,6 +80,9 @@ impl Hub for NodeHub {
         let same = |other: &&FileEntry| (other.git, other.size) == (file.git, file.size);
         let file = resolved.manifest.value().file(file.path.as_str()).filter(same);
         let file = file.ok_or_else(|| unavailable(&"two manifests of this revision differ; ask again"))?;
+        if !node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
+            check_room(&node.home().blobs(), range.end - range.start).map_err(|error| unavailable(&error))?;
+        }
         if resolved.must_hash() {
             self.hash_first(&resolved, file).await?;
         }
@@ -87,40 +94,44 @@ impl Hub for NodeHub {
 
 impl NodeHub {
     fn new(node: &Node) -> Self {
-        Self { node: node.clone(), lookups: Lookups::default() }
+        Self { node: node.clone(), lookups: Together::default(), checks: Together::default() }
     }
 
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {
-        self.lookups.resolve(self.node.resolver(), repo, revision).await.map_err(|error| match error {
-            LookupError::Resolve(error) => hub_error(&repo.hub_id(), &error),
-            LookupError::Busy => unavailable(&error),
-        })
+        let (resolver, question) = (self.node.resolver().clone(), (repo.clone(), revision.clone()));
+        let (name, asked) = question.clone();
+        let search = async move { resolver.resolve(&name, &asked).await.map_err(Arc::new) };
+        let found = self.lookups.ask(question, search).await.map_err(|error| unavailable(&error))?;
+        found.map_err(|error| hub_error(&repo.hub_id(), &error))
     }
 
-    /// Fetches and hashes a file that only a stranger's manifest vouches for, before a byte of it is passed on.
+    /// Waits until a file that only a stranger's manifest vouches for was fetched and hashed in full: before that, no
+    /// byte of it is passed on. It goes on when the client gives up, so that a later try succeeds.
     async fn hash_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), HubError> {
-        let node = &self.node;
-        let holders = node.holders(resolved, Some(file.blake3));
-        let is_here = node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))?;
-        if !is_here {
-            let job = node.transfer().start(file.blake3, file.size, &holders);
-            match tokio::time::timeout(HASH, job.finished()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) if matches!(*error, FetchError::WrongSize { .. }) => {
-                    return Err(HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() });
-                }
-                Ok(Err(error)) => return Err(unavailable(&*error)),
-                Err(_) => return Err(unavailable(&"the file is being fetched and hashed; ask again")),
-            }
-        }
-        match node.check(file, resolved.manifest.signer()).await {
-            Ok(()) => Ok(()),
-            Err(error @ GetError::FalseManifest { .. }) => {
-                Err(HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() })
-            }
-            Err(error) => Err(internal(&error)),
+        let work = check(self.node.clone(), resolved.clone(), file.clone());
+        match tokio::time::timeout(HASH, self.checks.ask((file.blake3, file.git), work)).await {
+            Ok(Ok(checked)) => checked,
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(_) => Err(unavailable(&"the file is being fetched and hashed; ask again")),
         }
     }
+}
+
+async fn check(node: Node, resolved: Resolved, file: FileEntry) -> Result<(), HubError> {
+    let untrusted =
+        |error: &dyn std::fmt::Display| HubError::Untrusted { id: resolved.repo.hub_id(), reason: error.to_string() };
+    if !node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
+        let holders = node.holders(&resolved, Some(file.blake3));
+        let fetched = node.transfer().start(file.blake3, file.size, &holders).finished().await;
+        fetched.map_err(|error| match *error {
+            FetchError::WrongSize { .. } => untrusted(&error),
+            _ => unavailable(&error),
+        })?;
+    }
+    node.check(&file, resolved.manifest.signer()).await.map_err(|error| match error {
+        GetError::FalseManifest { .. } => untrusted(&error),
+        error => internal(&error),
+    })
 }
 
 fn hub_error(id: &str, error: &ResolveError) -> HubError {
@@ -153,7 +164,7 @@ fn internal(failure: &dyn std::error::Error) -> HubError {
 #[cfg(test)]
 mod tests {
     use futures::TryStreamExt;
-    use huddle_protocol::{BlobHash, SecretKey};
+    use huddle_protocol::SecretKey;
 
     use super::*;
     use crate::testing::{entry, host, manifest};

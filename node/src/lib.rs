@@ -20,9 +20,8 @@ pub mod home;
 #[cfg(feature = "gateway")]
 mod hub;
 pub mod identity;
+mod limited;
 mod log;
-#[cfg(feature = "gateway")]
-mod lookups;
 mod names;
 pub mod node;
 pub mod output;
@@ -33,5 +32,7 @@ pub mod resolve;
 pub mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "gateway")]
+mod together;
 pub mod transfer;
 pub mod trust;

@@ -11,7 +11,7 @@ use iroh::{Endpoint, Watcher, protocol::Router};
 use iroh_blobs::BlobsProtocol;
 use libp2p::Multiaddr;
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, Semaphore, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::{
     exchange::{self, Answers, Exchange},
     home::{Home, HomeError, HomeLock},
     identity::{Identity, KeyError},
+    limited::{CONNECTIONS, Limited},
     resolve::{Recent, Resolver},
     store::{
         Store, StoreError,
@@ -168,9 +169,10 @@ impl Node {
             }
         };
         let transfer = Transfer::new(&endpoint, store.blobs.clone(), network.clone());
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
-            .accept(transfer::ALPN, BlobsProtocol::new(store.blobs.iroh(), None))
-            .accept(exchange::ALPN, Answers::new(store.clone(), network.clone()))
+            .accept(transfer::ALPN, Limited::new(BlobsProtocol::new(store.blobs.iroh(), None), &permits))
+            .accept(exchange::ALPN, Limited::new(Answers::new(store.clone(), network.clone()), &permits))
             .spawn();
         let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());
         let resolver = Resolver {

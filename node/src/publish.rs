@@ -187,8 +187,8 @@ impl Node {
 
     /// Hashes every file and takes it into the store, several at once.
     async fn take_in(&self, publish: &Publish, events: &Events) -> Result<Vec<FileEntry>, PublishError> {
-        let path = publish.path.clone();
-        let sources = tokio::task::spawn_blocking(move || scan::scan(&path)).await;
+        let (path, home) = (publish.path.clone(), self.home().path().to_owned());
+        let sources = tokio::task::spawn_blocking(move || scan::scan(&path, &home)).await;
         let sources = sources
             .map_err(|error| PublishError::Read { path: publish.path.clone(), source: io::Error::other(error) })??;
         let bytes = sources.iter().map(|source| source.size).sum();

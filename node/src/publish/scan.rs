@@ -31,6 +31,9 @@ pub enum ScanError {
     /// A symbolic link that leads back to where it is.
     #[error("{} leads round in a circle, or folders nest deeper than {MAX_DEPTH}", path.display())]
     Circle { path: PathBuf },
+    /// The folder holds a home, with secret keys.
+    #[error("{} is in the folder, and holds secret keys; publish another folder, or move the home", home.display())]
+    HoldsHome { home: PathBuf },
     /// Nothing there.
     #[error("{} holds no files", path.display())]
     Empty { path: PathBuf },
@@ -50,9 +53,12 @@ pub(super) struct Source {
 }
 
 /// Lists the files of a folder, or the one file.
-pub(super) fn scan(root: &Path) -> Result<Vec<Source>, ScanError> {
+pub(super) fn scan(root: &Path, home: &Path) -> Result<Vec<Source>, ScanError> {
     let read = |source| ScanError::Read { path: root.to_owned(), source };
     let root = fs::canonicalize(root).map_err(read)?;
+    if fs::canonicalize(home).is_ok_and(|home| home.starts_with(&root)) {
+        return Err(ScanError::HoldsHome { home: home.to_owned() });
+    }
     let mut sources = Vec::new();
     if fs::metadata(&root).map_err(read)?.is_file() {
         let name = root.file_name().unwrap_or_default();
@@ -74,7 +80,7 @@ fn folder(dir: &Path, prefix: &str, above: &mut Vec<PathBuf>, sources: &mut Vec<
         let path = entry.path();
         let name = entry.file_name().into_string().map_err(|_| ScanError::NotUtf8 { path: path.clone() })?;
         let place = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        if LEFT_OUT.contains(&place.as_str()) {
+        if LEFT_OUT.contains(&place.as_str()) || is_leftover(&place) {
             continue;
         }
         let metadata = fs::metadata(&path).map_err(|source| ScanError::Read { path: path.clone(), source })?;
@@ -91,6 +97,12 @@ fn folder(dir: &Path, prefix: &str, above: &mut Vec<PathBuf>, sources: &mut Vec<
         }
     }
     Ok(())
+}
+
+/// Reports whether this is what a checkout that was killed left behind.
+fn is_leftover(place: &str) -> bool {
+    let name = place.rsplit('/').next().unwrap_or(place);
+    name.starts_with(".huddle-") && name.ends_with(".part")
 }
 
 fn file(path: &Path, place: &str, sources: &mut Vec<Source>) -> Result<(), ScanError> {
@@ -126,7 +138,8 @@ mod tests {
     use super::*;
 
     fn places(root: &Path) -> Vec<String> {
-        let mut places: Vec<_> = scan(root).unwrap().into_iter().map(|source| source.path.to_string()).collect();
+        let mut places: Vec<_> =
+            scan(root, Path::new("/nowhere")).unwrap().into_iter().map(|source| source.path.to_string()).collect();
         places.sort();
         places
     }
@@ -150,12 +163,24 @@ mod tests {
     #[test]
     fn what_cannot_be_published_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(scan(dir.path()), Err(ScanError::Empty { .. })));
-        assert!(matches!(scan(&dir.path().join("missing")), Err(ScanError::Read { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Empty { .. })));
+        assert!(matches!(scan(&dir.path().join("missing"), Path::new("/nowhere")), Err(ScanError::Read { .. })));
         std::os::unix::fs::symlink(".", dir.path().join("circle")).unwrap();
-        assert!(matches!(scan(dir.path()), Err(ScanError::Circle { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Circle { .. })));
         fs::remove_file(dir.path().join("circle")).unwrap();
         fs::write(dir.path().join("a\nb"), "").unwrap();
-        assert!(matches!(scan(dir.path()), Err(ScanError::Name { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Name { .. })));
+    }
+
+    #[test]
+    fn secret_keys_and_leftovers_are_not_published() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "x").unwrap();
+        fs::create_dir_all(dir.path().join("sub/.huddle-x.part")).unwrap();
+        fs::write(dir.path().join("sub/.huddle-x.part/file"), "half").unwrap();
+        assert_eq!(places(dir.path()), ["a"]);
+        let home = dir.path().join("sub/home");
+        fs::create_dir(&home).unwrap();
+        assert!(matches!(scan(dir.path(), &home), Err(ScanError::HoldsHome { .. })));
     }
 }
