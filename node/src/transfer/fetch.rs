@@ -30,8 +30,8 @@ use crate::{
     store::{BlobError, Held},
 };
 
-/// How long a provider may take for each [`LEAST`] bytes before the next one is asked.
-const STALL: Duration = Duration::from_secs(10);
+/// How long a provider may take for each [`LEAST`] bytes before the next one is asked; hub clients give up after 10 s.
+const STALL: Duration = Duration::from_secs(7);
 /// What has to arrive meanwhile, in bytes: one verified group.
 const LEAST: u64 = 16 << 10;
 /// How long one provider may take for a small blob.
@@ -362,14 +362,15 @@ mod tests {
     fn who_sends_hardly_anything_is_left_like_who_sends_nothing() {
         let start = Instant::now();
         let (second, mut pace) = (Duration::from_secs(1), Pace::new(start));
+        let late = start + STALL - second;
         for n in 1..10 {
-            pace.arrived(n * 64, start + second * n as u32);
+            pace.arrived(n * 64, start + STALL / 10 * n as u32);
         }
-        assert_eq!(pace.left(start + second * 9), second);
-        assert_eq!(pace.left(start + second * 11), Duration::ZERO);
-        pace.arrived(LEAST, start + second * 9);
-        assert_eq!(pace.left(start + second * 9), STALL);
-        pace.arrived(LEAST + 1, start + second * 10);
-        assert_eq!(pace.left(start + second * 10), STALL - second);
+        assert_eq!(pace.left(late), second);
+        assert_eq!(pace.left(start + STALL + second), Duration::ZERO);
+        pace.arrived(LEAST, late);
+        assert_eq!(pace.left(late), STALL);
+        pace.arrived(LEAST + 1, late + second);
+        assert_eq!(pace.left(late + second), STALL - second);
     }
 }
