@@ -84,13 +84,17 @@ impl Identity {
         self.publishers[&self.default].public().into()
     }
 
-    /// Returns the secret key of the publisher with this name, or of the default one.
+    /// Returns the secret key of the publisher with this name, or of the default one; a key that was made after the
+    /// others were loaded is found, too.
     ///
     /// # Errors
-    /// [`KeyError::Unknown`].
-    pub fn publisher(&self, name: Option<&str>) -> Result<&SecretKey, KeyError> {
+    /// [`KeyError::Unknown`], or that it cannot be used.
+    pub fn publisher(&self, home: &Home, name: Option<&str>) -> Result<SecretKey, KeyError> {
         let name = name.unwrap_or(&self.default);
-        self.publishers.get(name).ok_or_else(|| KeyError::Unknown { name: name.to_owned() })
+        if let Some(key) = self.publishers.get(name) {
+            return Ok(key.clone());
+        }
+        list(home)?.remove(name).ok_or_else(|| KeyError::Unknown { name: name.to_owned() })
     }
 
     /// Returns the ids of all publishers whose keys are here.
@@ -240,10 +244,12 @@ mod tests {
     fn an_exported_key_can_be_imported_under_another_name() {
         let (_dir, home) = home();
         let identity = Identity::open(&home, "default").unwrap();
-        let text = export(identity.publisher(None).unwrap());
+        let text = export(&identity.publisher(&home, None).unwrap());
         let copy = import_publisher(&home, "copy", Path::new("-"), &text).unwrap();
         assert_eq!(copy, identity.default_publisher());
         assert!(matches!(import_publisher(&home, "x", Path::new("-"), "nonsense"), Err(KeyError::NotAKey { .. })));
         assert!(matches!(new_publisher(&home, "../x"), Err(KeyError::Name { .. })));
+        assert_eq!(identity.publisher(&home, Some("copy")).unwrap().public(), copy.0, "made while the node runs");
+        assert!(matches!(identity.publisher(&home, Some("none")), Err(KeyError::Unknown { .. })));
     }
 }

@@ -147,7 +147,7 @@ impl Node {
     /// # Errors
     /// See [`PublishError`]; nothing is visible then.
     pub async fn publish(&self, publish: Publish, events: &Events) -> Result<Published, PublishError> {
-        let key = self.identity().publisher(publish.key.as_deref())?;
+        let key = &self.identity().publisher(self.home(), publish.key.as_deref())?;
         let name: RepoName = publish.name.parse()?;
         let repo = RepoId::native(publish.kind, key.public().into(), name);
         let bad_branch = |_| PublishError::Branch { branch: publish.branch.clone() };

@@ -28,7 +28,7 @@ fn pointer(key: &SecretKey, repo: &RepoId, seq: u64) -> Signed<HeadPointer> {
 }
 
 fn own_key(host: &Host) -> SecretKey {
-    host.identity().publisher(None).unwrap().clone()
+    host.identity().publisher(host.home(), None).unwrap()
 }
 
 fn get(repo: String) -> Get {
