@@ -51,6 +51,7 @@ fn a_flipped_bit_is_caught_and_the_node_that_sent_it_is_named() -> Result<()> {
         ensure!(output.status.code() == Some(4), "{:?}: {stderr}", output.status);
         Ok(stderr)
     })?;
+    println!("{refused}");
     ensure!(refused.contains(&liar.id.to_string()), "the liar is not named: {refused}");
     ensure!(!there.exists(), "nothing half-written is visible");
 
