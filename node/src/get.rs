@@ -11,9 +11,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use huddle_protocol::{
-    BlobHash, BlobHasher, DhtKey, FileEntry, GitError, GitOid, PublicKey, RepoId, Sha256, lfs_pointer_oid,
-};
+use huddle_protocol::{BlobHash, BlobHasher, DhtKey, FileEntry, GitOid, PublicKey, RepoId, Sha256, lfs_pointer_oid};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
@@ -169,11 +167,7 @@ impl Node {
         if store.index.manifest(resolved.hash).is_some_and(|held| held.is_provided) {
             return Ok(());
         }
-        // The tag first: no collection may take bytes that are on their way.
-        let all = resolved.manifest.value().blobs().map(|(blob, _)| blob).chain([resolved.hash]);
-        store.blobs.pin(&format!("manifest/{}", resolved.hash), all).await?;
-        store.blobs.flush().await?; // the index must not promise what a kill would take
-        store.index.put_manifest(resolved.hash, &resolved.manifest, true)?;
+        store.keep_manifest(resolved.hash, &resolved.manifest).await?;
         if self.stays() {
             self.make_known(resolved.hash, &resolved.manifest).await; // else at the start of one that does
         }
@@ -283,7 +277,7 @@ impl Node {
         };
         match actual {
             Ok(actual) if actual == file.git => Ok(()),
-            Ok(_) | Err(GitError::Collision) | Err(_) => Err(false_manifest()),
+            _ => Err(false_manifest()),
         }
     }
 }

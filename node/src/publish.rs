@@ -240,12 +240,8 @@ impl Node {
         let (revision, time) = (commit_oid(&raw)?, u64::try_from(commit.time).unwrap_or_default());
         let parts = ManifestParts { repo: repo.clone(), revision, commit: Some(raw), time, files, card };
         let manifest = Signed::sign(Manifest::new(parts)?, key)?;
-        let blobs = &self.store().blobs;
-        let hash = blobs.add(manifest.bytes().to_vec()).await?;
-        let all = manifest.value().blobs().map(|(blob, _)| blob).chain([hash]);
-        blobs.pin(&format!("manifest/{hash}"), all).await?;
-        blobs.flush().await?;
-        self.store().index.put_manifest(hash, &manifest, true)?;
+        let hash = self.store().blobs.add(manifest.bytes().to_vec()).await?;
+        self.store().keep_manifest(hash, &manifest).await?;
         Ok((hash, manifest))
     }
 

@@ -143,6 +143,19 @@ impl Store {
         Ok(self.index.put_pointer(pointer)?)
     }
 
+    /// Keeps a manifest that this node tells others it has; what it lists may still be on its way.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub async fn keep_manifest(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
+        // The tag first: no collection may take bytes that are on their way. The index last: it must not promise what
+        // a kill would take.
+        let all = manifest.blobs().map(|(blob, _)| blob).chain([hash]);
+        self.blobs.pin(&format!("manifest/{hash}"), all).await?;
+        self.blobs.flush().await?;
+        Ok(self.index.put_manifest(hash, manifest, true)?)
+    }
+
     /// Returns a manifest that is here.
     ///
     /// # Errors

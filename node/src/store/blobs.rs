@@ -20,6 +20,7 @@ use iroh_blobs::{
     store::fs::FsStore,
 };
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 /// Why a blob cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -243,7 +244,7 @@ impl Blobs {
                 }
             }
         });
-        futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) })
+        ReceiverStream::new(receive)
     }
 
     /// Writes a complete blob to a file, copying on write where the file system can.

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 use futures::{Stream, StreamExt, stream};
 use huddle_protocol::{DhtKey, NodeId};
 use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 use tracing::debug;
 
 use super::{Inner, Transfer};
@@ -43,9 +44,7 @@ impl Transfer {
 /// Streams the nodes that provide what a key names, in the order in which the DHT finds them.
 pub(crate) fn providers(network: Network, key: DhtKey) -> impl Stream<Item = NodeId> {
     let found = async move { network.providers(key).await };
-    stream::once(found)
-        .filter_map(|found| async { found.ok() })
-        .flat_map(|found| stream::unfold(found, |mut found| async { found.recv().await.map(|node| (node, found)) }))
+    stream::once(found).filter_map(|found| async { found.ok() }).flat_map(ReceiverStream::new)
 }
 
 async fn look_up(inner: Arc<Inner>, keys: Vec<DhtKey>, hints: Vec<NodeId>, send: watch::Sender<Found>) {

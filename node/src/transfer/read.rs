@@ -11,6 +11,7 @@ use futures::{
 use huddle_protocol::BlobHash;
 use iroh_blobs::api::proto::Bitfield;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::{FetchError, Holders, Transfer, byte_ranges};
 use crate::store::{BlobError, Blobs, Held};
@@ -53,7 +54,7 @@ impl Transfer {
         };
         let (send, receive) = mpsc::channel(WAITING);
         tokio::spawn(follow(self.0.blobs.clone(), blob, range, fetch, send));
-        Ok(stream::unfold(receive, |mut receive| async { receive.recv().await.map(|item| (item, receive)) }).boxed())
+        Ok(ReceiverStream::new(receive).boxed())
     }
 }
 
