@@ -227,7 +227,7 @@ impl Node {
         let result = loop {
             tokio::select! {
                 result = &mut finished => break result,
-                Ok(()) = progress.changed() => events.file(name, here + *progress.borrow(), file.size),
+                Ok(()) = progress.changed() => events.file(name, here + progress.borrow().received, file.size),
             }
         };
         for lie in self.transfer().lies().into_iter().skip(lies_before).filter(|lie| lie.blob == file.blake3) {
@@ -241,7 +241,8 @@ impl Node {
             return Err(GetError::Fetch { path: name.to_owned(), source });
         }
         events.file(name, file.size, file.size);
-        Ok(*progress.borrow())
+        let received = progress.borrow().received;
+        Ok(received)
     }
 
     /// Hashes a file in full, once, and compares with what the commit names.

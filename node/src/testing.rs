@@ -9,10 +9,15 @@ use huddle_protocol::{
     SecretKey, Signed, blob_oid, commit_oid, tree_oid,
 };
 use iroh::{
-    endpoint::Connection,
+    endpoint::{Connection, SendStream},
     protocol::{AcceptError, ProtocolHandler, Router},
 };
-use iroh_blobs::{BlobsProtocol, api, store::mem::MemStore};
+use iroh_blobs::{
+    BlobsProtocol, api,
+    protocol::Request,
+    provider::{StreamPair, events::EventSender, handle_observe},
+    store::mem::MemStore,
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -131,6 +136,37 @@ impl Script {
         Self::new(move |connection| {
             let blobs = blobs.clone();
             async move { blobs.accept(connection).await.unwrap() }
+        })
+    }
+
+    /// Says that it has a blob, and answers each request for some of it with what `act` makes of the honest answer.
+    pub(crate) async fn provider<F: Future<Output = ()> + Send + 'static>(
+        blob: &[u8],
+        act: impl Fn(SendStream, Vec<u8>) -> F + Send + Sync + 'static,
+    ) -> Self {
+        let store: api::Store = MemStore::new().into();
+        let hash = store.add_slice(blob).await.unwrap().hash;
+        let act = Arc::new(act);
+        Self::new(move |connection| {
+            let (store, act) = (store.clone(), Arc::clone(&act));
+            async move {
+                while let Ok((send, mut receive)) = connection.accept_bi().await {
+                    let (store, act) = (store.clone(), Arc::clone(&act));
+                    tokio::spawn(async move {
+                        match Request::read_async(&mut receive).await {
+                            Ok((Request::Observe(request), _)) => {
+                                let pair = StreamPair::new(0, receive, send, EventSender::DEFAULT);
+                                let _ = handle_observe(pair, store, request).await;
+                            }
+                            Ok((Request::Get(request), _)) => {
+                                let ranges = request.ranges.iter_infinite().next().unwrap().clone();
+                                act(send, store.export_bao(hash, ranges).bao_to_vec().await.unwrap()).await;
+                            }
+                            _ => {}
+                        }
+                    });
+                }
+            }
         })
     }
 }

@@ -62,7 +62,7 @@ impl Peers {
     }
 
     /// Keeps that a peer delivered.
-    pub(super) fn delivered(&self, node: NodeId) {
+    pub(super) fn delivered(&self, node: NodeId, _bytes: u64, _took: Duration, _now: Instant) {
         self.known().failed.remove(&node);
     }
 

@@ -1,11 +1,10 @@
 //! Reading while fetching: verified bytes are passed on as they arrive, the ones asked for first.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{io, ops::Range};
 
 use bytes::Bytes;
 use futures::{
-    FutureExt, Stream, StreamExt,
-    future::BoxFuture,
+    Stream, StreamExt,
     stream::{self, BoxStream},
 };
 use huddle_protocol::BlobHash;
@@ -13,7 +12,7 @@ use iroh_blobs::api::proto::Bitfield;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{FetchError, Holders, Transfer, byte_ranges};
+use super::{FetchError, Holders, Job, Transfer, byte_ranges};
 use crate::store::{BlobError, Blobs, Held};
 
 /// The most that is read from the store at once, in bytes.
@@ -22,8 +21,8 @@ const STEP: u64 = 4 << 20;
 const WAITING: usize = 8;
 
 impl Transfer {
-    /// Streams a range of a blob, fetching what is not here. Dropping the stream ends a fetch of a part; a fetch of
-    /// the whole blob, which others may wait for, goes on.
+    /// Streams a range of a blob, fetching what is not here, before anything nobody waits for. Readers of one blob share
+    /// one download; dropping the stream ends what only this reader waits for.
     ///
     /// # Errors
     /// If the store has stopped; later trouble is an item of the stream, its last one.
@@ -42,18 +41,10 @@ impl Transfer {
             Held::Missing | Held::Partial if !range.is_empty() => {}
             _ => return Ok(self.0.blobs.read(blob, range).boxed()),
         }
-        let fetch: BoxFuture<'static, Result<(), Arc<FetchError>>> = if range.start == 0 && range.end == size {
-            self.start(blob, size, &holders()).finished().boxed()
-        } else {
-            let (this, range, holders) = (self.clone(), range.clone(), holders());
-            async move {
-                let (send, _progress) = watch::channel(0);
-                this.fetch_range(blob, range, &holders, &send).await.map_err(Arc::new)
-            }
-            .boxed()
-        };
+        let (place, at) = watch::channel(range.start);
+        let job = self.want(blob, size, range.clone(), Some(at), holders);
         let (send, receive) = mpsc::channel(WAITING);
-        tokio::spawn(follow(self.0.blobs.clone(), blob, range, fetch, send));
+        tokio::spawn(follow(self.0.blobs.clone(), blob, range, job, place, send));
         Ok(ReceiverStream::new(receive).boxed())
     }
 }
@@ -63,13 +54,14 @@ async fn follow(
     blobs: Blobs,
     blob: BlobHash,
     range: Range<u64>,
-    fetch: BoxFuture<'static, Result<(), Arc<FetchError>>>,
+    job: Job,
+    place: watch::Sender<u64>,
     send: mpsc::Sender<io::Result<Bytes>>,
 ) {
     let passed_on = async {
         let observed = blobs.observe(blob).await.map_err(io::Error::other)?;
         let mut arriving = std::pin::pin!(Arriving { updates: observed.boxed(), here: Bitfield::empty() });
-        let mut fetch = Some(fetch);
+        let mut fetch = Some(Box::pin(job.finished()));
         let mut at = range.start;
         while at < range.end {
             let end = arriving.here_from(at).min(range.end).min(at + STEP);
@@ -78,6 +70,7 @@ async fn follow(
                 while let Some(piece) = pieces.next().await {
                     let piece = piece?;
                     at += piece.len() as u64;
+                    place.send_replace(at);
                     if send.send(Ok(piece)).await.is_err() {
                         return Ok(());
                     }

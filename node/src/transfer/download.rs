@@ -1,0 +1,616 @@
+//! The download of one blob: one driver that knows everybody who has some of it, carries out the [`Plan`] and answers
+//! whoever waits. It decides nothing about who is asked for what; it dials, sends, listens, gives up and reports.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use huddle_protocol::{BlobHash, NodeId};
+use iroh_blobs::{api::proto::Bitfield, util::connection_pool::ConnectionRef};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, JoinSet},
+};
+use tracing::{debug, warn};
+
+use super::{
+    FetchError, Holders, Lie, Transfer,
+    fetch::{Progress, Source, State},
+    piece::{Outcome, Piece},
+    plan::{OrderId, Plan, chunks},
+    source,
+};
+use crate::store::Held;
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// How long a download that nobody waits for is kept, so that a reader who skips finds it warm.
+const LINGER: Duration = Duration::from_secs(2);
+/// How many failures in a row end what a peer is asked for this blob.
+const TRIES: u32 = 4;
+/// How long a peer is left alone after its first failure; doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a reader waits for somebody to have what is missing; hub clients give up after 10 s.
+const PATIENCE_OF_READERS: Duration = Duration::from_secs(3);
+/// How long a whole fetch waits for somebody to have what is missing.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How far before a reader bytes count as urgent, in bytes.
+const AHEAD: u64 = 8 << 20;
+/// How many events may wait.
+const EVENTS: usize = 256;
+/// How many peers one download deals with.
+const SOURCES: usize = 64;
+/// How many separate ranges a peer may say it has: more is an attack on our memory.
+const RANGES: usize = 1 << 16;
+
+/// What a download is told.
+pub(super) enum Command {
+    /// Somebody waits for this.
+    Want(Wanted),
+    /// A peer deals in this blob too.
+    Met(NodeId),
+}
+
+/// What somebody waits for.
+pub(super) struct Wanted {
+    pub(super) range: Range<u64>,
+    pub(super) size: u64,
+    /// Where a reader is, if one waits.
+    pub(super) at: Option<watch::Receiver<u64>>,
+    pub(super) reply: oneshot::Sender<Result<(), Arc<FetchError>>>,
+}
+
+/// What happens to a download.
+pub(super) enum Event {
+    /// A peer was reached, and has this.
+    Reached { node: NodeId, connection: ConnectionRef, has: Bitfield },
+    /// A peer has more.
+    Has { node: NodeId, has: Bitfield },
+    /// A peer cannot be reached, or not any more.
+    Lost { node: NodeId, reason: String },
+    /// Bytes of a request verified, up to here.
+    Arrived { id: OrderId, to: u64 },
+}
+
+/// What ends beside the driver.
+enum Ended {
+    Piece(OrderId, Outcome),
+    Follow,
+    /// The proven size of the blob, as a peer has it that says it has another.
+    Size(NodeId, Result<u64, String>),
+}
+
+/// One peer, as this download sees it.
+struct Peer {
+    connection: Option<Arc<ConnectionRef>>,
+    has: Bitfield,
+    heard: Arc<AtomicU64>,
+    follow: Option<AbortHandle>,
+    failures: u32,
+    retry: Option<Instant>,
+    report: Source,
+}
+
+/// A request under way.
+struct Flight {
+    node: NodeId,
+    range: Range<u64>,
+    end: Arc<AtomicU64>,
+    sent: Instant,
+    got: u64,
+    task: AbortHandle,
+}
+
+struct Driver {
+    transfer: Transfer,
+    blob: BlobHash,
+    size: u64,
+    plan: Plan,
+    holders: Holders,
+    waiters: Vec<Wanted>,
+    peers: HashMap<NodeId, Peer>,
+    flights: HashMap<OrderId, Flight>,
+    tasks: JoinSet<Ended>,
+    events: mpsc::Sender<Event>,
+    start: Instant,
+    /// When something arrived last, or somebody new began to wait.
+    moved: Instant,
+    lies: Vec<NodeId>,
+    trouble: Option<String>,
+    received: u64,
+    progress: watch::Sender<Progress>,
+}
+
+/// Takes a download off the list however it ends, a panic included: nobody may wait for it any more.
+struct Listed(Transfer, BlobHash);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.downloads().remove(&self.1);
+    }
+}
+
+/// Runs a download until nobody waits for it.
+pub(super) async fn run(
+    transfer: Transfer,
+    blob: BlobHash,
+    size: u64,
+    holders: Holders,
+    commands: mpsc::Receiver<Command>,
+    progress: watch::Sender<Progress>,
+) {
+    let (events, heard) = mpsc::channel(EVENTS);
+    let now = Instant::now();
+    let _listed = Listed(transfer.clone(), blob);
+    let mut driver = Driver {
+        transfer,
+        blob,
+        size,
+        plan: Plan::new(size, bao_tree::ChunkRanges::empty()),
+        holders,
+        waiters: Vec::new(),
+        peers: HashMap::new(),
+        flights: HashMap::new(),
+        tasks: JoinSet::new(),
+        events,
+        start: now,
+        moved: now,
+        lies: Vec::new(),
+        trouble: None,
+        received: 0,
+        progress,
+    };
+    if let Err(error) = driver.look_at_store().await {
+        driver.fail(&Arc::new(error), |_| true);
+    }
+    driver.run(commands, heard).await;
+}
+
+impl Driver {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut heard: mpsc::Receiver<Event>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut met, holders, mut nobody) = (0, self.holders.clone(), None::<Instant>);
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next() => self.on_ended(ended),
+                Some(event) = heard.recv() => {
+                    self.on_event(event);
+                    for _ in 0..EVENTS {
+                        let Ok(event) = heard.try_recv() else { break };
+                        self.on_event(event);
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => return,
+                },
+                node = holders.more(met) => {
+                    met += 1;
+                    self.meet(node);
+                }
+                () = holders.tried(), if !holders.is_tried() => {}
+                _ = tick.tick() => self.on_tick(),
+            }
+            self.settle().await;
+            self.assign();
+            if !self.waiters.is_empty() {
+                nobody = None;
+            } else if nobody.get_or_insert_with(Instant::now).elapsed() > LINGER || self.plan.missing().is_empty() {
+                // Under the lock, so that nobody begins to wait between the look and the leaving.
+                let mut downloads = self.transfer.downloads();
+                match commands.try_recv() {
+                    Ok(command) => {
+                        drop(downloads);
+                        self.on_command(command);
+                    }
+                    Err(_) => {
+                        downloads.remove(&self.blob);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Want(wanted) if wanted.size != self.size => {
+                let (blob, claimed) = (self.blob, wanted.size);
+                let error = FetchError::WrongSize { blob, claimed, actual: None };
+                let _ = wanted.reply.send(Err(Arc::new(error))); // gone already
+            }
+            Command::Want(wanted) => {
+                self.waiters.push(wanted);
+                self.moved = Instant::now();
+                for peer in self.peers.values_mut().filter(|peer| peer.report.state == State::Dropped) {
+                    (peer.failures, peer.retry) = (TRIES - 1, Some(Instant::now())); // one more chance for each who asks
+                    peer.report.state = State::Paused;
+                }
+                self.aim();
+            }
+            Command::Met(node) => self.meet(node),
+        }
+    }
+
+    /// Tells the plan what is wanted, and stops what no longer is.
+    fn aim(&mut self) {
+        self.waiters.retain(|waiter| !waiter.reply.is_closed());
+        let mut goal = bao_tree::ChunkRanges::empty();
+        let mut urgent = Vec::new();
+        for waiter in &self.waiters {
+            goal |= chunks(waiter.range.clone(), self.size);
+            if let Some(at) = &waiter.at {
+                let at = *at.borrow();
+                urgent.push(at..waiter.range.end.min(at + AHEAD));
+            }
+        }
+        if self.waiters.is_empty() {
+            return; // lingering: what flies may land
+        }
+        self.plan.want(goal, urgent);
+        self.stop(&self.plan.moot());
+    }
+
+    fn stop(&mut self, moot: &[OrderId]) {
+        for id in moot {
+            if let Some(flight) = self.flights.get(id) {
+                flight.end.store(0, Relaxed); // at its next group, so that what verified is kept
+            }
+        }
+    }
+
+    /// Begins to deal with a peer.
+    fn meet(&mut self, node: NodeId) {
+        let known = &self.transfer.0.peers;
+        if self.peers.len() >= SOURCES || self.peers.contains_key(&node) || node == self.transfer.0.me {
+            return;
+        }
+        if !known.is_honest(node) {
+            return;
+        }
+        let report = Source {
+            node,
+            path: String::new(),
+            bytes: 0,
+            speed: 0,
+            state: State::Dialling,
+            trouble: None,
+        };
+        let mut peer = Peer {
+            connection: None,
+            has: Bitfield::empty(),
+            heard: Arc::default(),
+            follow: None,
+            failures: 0,
+            retry: None,
+            report,
+        };
+        peer.follow = Some(self.follow(node));
+        self.peers.insert(node, peer);
+    }
+
+    fn follow(&mut self, node: NodeId) -> AbortHandle {
+        let (inner, blob, events) = (Arc::clone(&self.transfer.0), self.blob, self.events.clone());
+        self.tasks.spawn(async move {
+            source::follow(&inner, node, blob, events).await;
+            Ended::Follow
+        })
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Reached { node, connection, has } => {
+                let Some(peer) = self.peers.get_mut(&node) else { return };
+                peer.report.path = super::path_of(&connection);
+                peer.report.state = State::Waiting;
+                peer.connection = Some(Arc::new(connection));
+                peer.has = Bitfield::empty();
+                self.offers(node, &has);
+            }
+            Event::Has { node, has } => self.offers(node, &has),
+            Event::Lost { node, reason } => {
+                if let Some(peer) = self.peers.get_mut(&node) {
+                    (peer.connection, peer.follow) = (None, None);
+                    peer.has = Bitfield::empty();
+                }
+                self.plan.offers(node, bao_tree::ChunkRanges::empty());
+                self.failed(node, reason);
+            }
+            Event::Arrived { id, to } => self.arrived(id, to),
+        }
+    }
+
+    fn offers(&mut self, node: NodeId, has: &Bitfield) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.has.update(has);
+        if peer.has.ranges.boundaries().len() > RANGES {
+            if let Some(follow) = peer.follow.take() {
+                follow.abort();
+            }
+            peer.has = Bitfield::empty();
+            peer.failures = TRIES;
+            self.failed(node, "it has the blob in too many pieces".to_owned());
+            return;
+        }
+        self.plan.offers(node, peer.has.ranges.clone());
+    }
+
+    fn arrived(&mut self, id: OrderId, to: u64) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let bytes = to.saturating_sub(flight.range.start + flight.got);
+        flight.got += bytes;
+        let node = flight.node;
+        self.received += bytes;
+        self.moved = Instant::now();
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.report.bytes += bytes;
+            peer.failures = 0;
+        }
+        let moot = self.plan.arrived(id, to, self.now());
+        self.stop(&moot);
+    }
+
+    fn on_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        match ended {
+            Ok(Ended::Piece(id, outcome)) => self.landed(id, outcome),
+            Ok(Ended::Size(node, Ok(size))) => {
+                let (blob, claimed) = (self.blob, self.size);
+                if size == claimed {
+                    self.lied(node, format!("it said that the blob has another size than its {claimed} bytes"));
+                } else {
+                    let error = FetchError::WrongSize { blob, claimed, actual: Some(size) };
+                    self.fail(&Arc::new(error), |_| true);
+                }
+            }
+            Ok(Ended::Size(node, Err(reason))) => self.lied(node, format!("it names a size it cannot prove: {reason}")),
+            Ok(Ended::Follow) => {}
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                let reason = format!("the download broke: {error}");
+                self.fail(&Arc::new(FetchError::Local { reason }), |_| true);
+            }
+        }
+    }
+
+    /// A request ended.
+    fn landed(&mut self, id: OrderId, outcome: Outcome) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        self.plan.ended(id, matches!(outcome, Outcome::Done));
+        let (node, peers) = (flight.node, &self.transfer.0.peers);
+        match outcome {
+            Outcome::Done => peers.delivered(node, flight.got, flight.sent.elapsed(), Instant::now()),
+            Outcome::Lied(evidence) => {
+                let range = &flight.range;
+                self.lied(node, format!("asked for bytes {}..{}: {evidence}", range.start, range.end));
+            }
+            Outcome::OtherSize(size) => {
+                debug!(%node, blob = %self.blob, size, "a provider says the blob has another size");
+                self.plan.pauses(node, Duration::MAX);
+                let (transfer, blob) = (self.transfer.clone(), self.blob);
+                self.tasks.spawn(async move { Ended::Size(node, transfer.0.size(node, blob).await) });
+            }
+            Outcome::Failed(reason) => self.failed(node, reason),
+            Outcome::Local(reason) => self.fail(&Arc::new(FetchError::Local { reason }), |_| true),
+        }
+    }
+
+    /// A peer sent what is not the blob: it is asked for nothing any more.
+    fn lied(&mut self, node: NodeId, evidence: String) {
+        if self.lies.contains(&node) {
+            return;
+        }
+        warn!(%node, blob = %self.blob, evidence, "a provider sent bytes that do not verify; it is not asked again");
+        self.transfer.0.peers.lied(Lie { node, blob: self.blob, evidence: evidence.clone() });
+        self.lies.push(node);
+        self.drop_peer(node, State::Lied, evidence);
+    }
+
+    fn drop_peer(&mut self, node: NodeId, state: State, reason: String) {
+        for flight in self.flights.values().filter(|flight| flight.node == node) {
+            flight.task.abort();
+        }
+        let ids: Vec<_> = self.plan.flights_of(node).collect();
+        for id in ids {
+            self.flights.remove(&id);
+            self.plan.ended(id, false);
+        }
+        self.plan.leaves(node);
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if let Some(follow) = peer.follow.take() {
+            follow.abort();
+        }
+        (peer.connection, peer.retry) = (None, None);
+        peer.has = Bitfield::empty();
+        (peer.report.state, peer.report.trouble) = (state, Some(reason));
+    }
+
+    /// A peer did not do what it was asked; it gets another chance, later.
+    fn failed(&mut self, node: NodeId, reason: String) {
+        debug!(%node, blob = %self.blob, reason, "a provider failed");
+        self.transfer.0.peers.failed(node, Instant::now());
+        self.trouble = Some(format!("{node}: {reason}"));
+        let now = self.now();
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if matches!(peer.report.state, State::Lied | State::Dropped) {
+            return;
+        }
+        peer.failures += 1;
+        if peer.failures >= TRIES {
+            self.drop_peer(node, State::Dropped, reason);
+            return;
+        }
+        let pause = PAUSE * 2u32.pow(peer.failures - 1);
+        peer.retry = Some(Instant::now() + pause);
+        (peer.report.state, peer.report.trouble) = (State::Paused, Some(reason));
+        self.plan.pauses(node, now + pause);
+    }
+
+    fn on_tick(&mut self) {
+        self.aim();
+        let now = Instant::now();
+        let again: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.retry.is_some_and(|retry| retry <= now)).collect();
+        let again: Vec<_> = again.into_iter().map(|(node, peer)| (*node, peer.connection.is_none())).collect();
+        for (node, is_lost) in again {
+            let follow = is_lost.then(|| self.follow(node));
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            peer.retry = None;
+            peer.report.state = if is_lost { State::Dialling } else { State::Waiting };
+            if follow.is_some() {
+                peer.follow = follow;
+            }
+        }
+        self.report();
+    }
+
+    fn report(&self) {
+        let mut sources: Vec<_> = self.peers.values().map(|peer| peer.report.clone()).collect();
+        for source in &mut sources {
+            source.speed = self.plan.speed(source.node).unwrap_or_default() as u64;
+            if source.state == State::Waiting && self.plan.flights_of(source.node).next().is_some() {
+                source.state = State::Sending;
+            }
+        }
+        sources.sort_by_key(|source| (std::cmp::Reverse(source.bytes), source.node));
+        self.progress.send_replace(Progress { received: self.received, sources });
+    }
+
+    /// Sends whatever the plan has to send.
+    fn assign(&mut self) {
+        while let Some(order) = self.plan.next(self.now(), &mut rand::rng()) {
+            let now = self.now();
+            if let Some(older) = order.shortens
+                && let Some(flight) = self.flights.get(&older)
+            {
+                flight.end.store(order.range.start, Relaxed);
+            }
+            let peer = self.peers.get(&order.node);
+            let Some((peer, connection)) = peer.and_then(|peer| Some((peer, peer.connection.clone()?))) else {
+                self.plan.ended(order.id, false);
+                self.plan.leaves(order.node);
+                continue;
+            };
+            let end = Arc::new(AtomicU64::new(order.range.end));
+            let piece = Piece {
+                id: order.id,
+                blob: self.blob,
+                size: self.size,
+                range: order.range.clone(),
+                end: Arc::clone(&end),
+                heard: Arc::clone(&peer.heard),
+                events: self.events.clone(),
+            };
+            let (id, blobs) = (order.id, self.transfer.0.blobs.clone());
+            let work = async move { Ended::Piece(id, piece.fetch((**connection).clone(), blobs).await) };
+            let task = self.tasks.spawn(work);
+            self.plan.sent(id, now);
+            let (node, range, sent) = (order.node, order.range, Instant::now());
+            self.flights.insert(id, Flight { node, range, end, sent, got: 0, task });
+        }
+    }
+
+    async fn look_at_store(&mut self) -> Result<(), FetchError> {
+        let here = match self.transfer.0.blobs.held(self.blob).await? {
+            Held::Complete(_) => bao_tree::ChunkRanges::all(),
+            Held::Partial => self.transfer.0.blobs.parts(self.blob).await?.ranges,
+            Held::Missing => bao_tree::ChunkRanges::empty(),
+        };
+        self.plan.set_have(here);
+        Ok(())
+    }
+
+    /// Answers whoever waits for nothing any more, or in vain.
+    async fn settle(&mut self) {
+        let is_landed = |flights: &HashMap<OrderId, Flight>, range: &Range<u64>| {
+            !flights.values().any(|flight| flight.range.start < range.end && range.start < flight.range.end)
+        };
+        let is_done = |this: &Self, waiter: &Wanted| {
+            this.plan.has(&chunks(waiter.range.clone(), this.size)) && is_landed(&this.flights, &waiter.range)
+        };
+        if self.waiters.iter().any(|waiter| is_done(self, waiter)) {
+            if let Err(error) = self.look_at_store().await {
+                self.fail(&Arc::new(error), |_| true);
+                return;
+            }
+            self.report();
+            let mut waiting = Vec::new();
+            for waiter in std::mem::take(&mut self.waiters) {
+                if !is_done(self, &waiter) {
+                    waiting.push(waiter);
+                    continue;
+                }
+                let is_whole = waiter.range == (0..self.size);
+                let result = match self.transfer.check_size(self.blob, self.size).await {
+                    Err(error) if is_whole => Err(Arc::new(error)),
+                    _ => Ok(()),
+                };
+                let _ = waiter.reply.send(result); // gone already
+            }
+            self.waiters = waiting;
+            self.aim();
+        }
+        self.give_up();
+    }
+
+    /// Ends the waiting if nobody is left who could bring what is missing.
+    fn give_up(&mut self) {
+        if self.waiters.is_empty() || !self.flights.is_empty() || !self.tasks_are_follows() {
+            return;
+        }
+        let is_alive = |peer: &Peer| peer.connection.is_some() || peer.follow.is_some() || peer.retry.is_some();
+        let is_alive = self.peers.values().any(is_alive);
+        if !is_alive && self.holders.is_tried() && self.everybody_is_met() {
+            let error = self.verdict();
+            self.fail(&Arc::new(error), |_| true);
+        } else if !self.plan.is_hopeful() {
+            let quiet = self.moved.elapsed();
+            let error = Arc::new(self.verdict());
+            self.fail(&error, |waiter| {
+                quiet > if waiter.at.is_some() { PATIENCE_OF_READERS } else { PATIENCE }
+            });
+        }
+    }
+
+    /// Reports whether no answer about a size is on its way.
+    fn tasks_are_follows(&self) -> bool {
+        self.tasks.len() <= self.peers.values().filter(|peer| peer.follow.is_some()).count()
+    }
+
+    fn everybody_is_met(&self) -> bool {
+        let met = |node: &NodeId| self.peers.contains_key(node) || !self.transfer.0.peers.is_honest(*node);
+        self.peers.len() >= SOURCES || self.holders.reached().iter().all(met)
+    }
+
+    fn verdict(&self) -> FetchError {
+        let blob = self.blob;
+        let liars = self.holders.reached().into_iter().filter(|node| !self.transfer.0.peers.is_honest(*node));
+        let mut nodes: Vec<_> = self.lies.iter().copied().chain(liars).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        match &self.trouble {
+            Some(reason) => FetchError::Failed { blob, reason: reason.clone() },
+            None if !nodes.is_empty() => FetchError::Lies { blob, nodes },
+            None => FetchError::NoProvider { blob, unreachable: self.holders.unreachable().len() },
+        }
+    }
+
+    fn fail(&mut self, error: &Arc<FetchError>, who: impl Fn(&Wanted) -> bool) {
+        self.report();
+        let (failed, left) = std::mem::take(&mut self.waiters).into_iter().partition(who);
+        self.waiters = left;
+        for waiter in Vec::<Wanted>::from(failed) {
+            let _ = waiter.reply.send(Err(Arc::clone(error))); // gone already
+        }
+    }
+}
