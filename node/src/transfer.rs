@@ -7,6 +7,7 @@
 mod download;
 mod fetch;
 mod holders;
+mod many;
 mod peers;
 mod piece;
 mod plan;
@@ -27,7 +28,7 @@ use huddle_protocol::{BlobHash, NodeId};
 use iroh::Endpoint;
 use iroh_blobs::util::connection_pool::ConnectionPool;
 
-pub(crate) use self::holders::providers;
+pub(crate) use self::{holders::providers, many::SMALL};
 pub use self::{
     fetch::{FetchError, Job, Progress, Source, State},
     holders::Holders,

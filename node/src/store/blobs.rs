@@ -108,6 +108,15 @@ impl Blobs {
         Ok(from_iroh(added.map_err(|error| store_error("write to")(&error))?.hash))
     }
 
+    /// Stores bytes that a pinned list names already: no tag of their own, and no waiting for one.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub(crate) async fn add_pinned(&self, bytes: Bytes) -> Result<BlobHash, BlobError> {
+        let added = self.store.blobs().add_bytes(bytes).temp_tag().await;
+        Ok(from_iroh(added.map_err(|error| store_error("write to")(&error))?.hash()))
+    }
+
     /// Takes in a file, by reference to where it is or as a copy; reports the bytes hashed so far.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ const AHEAD: u64 = 8 << 20;
 const EVENTS: usize = 256;
 /// How many peers one download deals with.
 const SOURCES: usize = 64;
+/// How many look-ups one download listens to.
+const LOOK_UPS: usize = 16;
 /// How many separate ranges a peer may say it has: more is an attack on our memory.
 const RANGES: usize = 1 << 16;
 
@@ -61,6 +63,8 @@ pub(super) enum Command {
 pub(super) struct Wanted {
     pub(super) range: Range<u64>,
     pub(super) size: u64,
+    /// Who may have it, if that was looked up.
+    pub(super) holders: Option<Holders>,
     /// Where a reader is, if one waits.
     pub(super) at: Option<watch::Receiver<u64>>,
     pub(super) reply: oneshot::Sender<Result<(), Arc<FetchError>>>,
@@ -68,6 +72,8 @@ pub(super) struct Wanted {
 
 /// What happens to a download.
 pub(super) enum Event {
+    /// A look-up found a peer.
+    Found(NodeId),
     /// A peer was reached, and has this.
     Reached { node: NodeId, connection: ConnectionRef, has: Bitfield },
     /// A peer has more.
@@ -81,7 +87,7 @@ pub(super) enum Event {
 /// What ends beside the driver.
 enum Ended {
     Piece(OrderId, Outcome),
-    Follow,
+    Nothing,
     /// The proven size of the blob, as a peer has it that says it has another.
     Size(NodeId, Result<u64, String>),
 }
@@ -102,6 +108,7 @@ struct Flight {
     node: NodeId,
     range: Range<u64>,
     end: Arc<AtomicU64>,
+    reached: Arc<AtomicU64>,
     sent: Instant,
     got: u64,
     task: AbortHandle,
@@ -112,7 +119,7 @@ struct Driver {
     blob: BlobHash,
     size: u64,
     plan: Plan,
-    holders: Holders,
+    holders: Vec<Holders>,
     waiters: Vec<Wanted>,
     peers: HashMap<NodeId, Peer>,
     flights: HashMap<OrderId, Flight>,
@@ -121,9 +128,12 @@ struct Driver {
     start: Instant,
     /// When something arrived last, or somebody new began to wait.
     moved: Instant,
+    /// How many sizes are being proven.
+    sizing: usize,
     lies: Vec<NodeId>,
     trouble: Option<String>,
     received: u64,
+    has_failed: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -141,7 +151,6 @@ pub(super) async fn run(
     transfer: Transfer,
     blob: BlobHash,
     size: u64,
-    holders: Holders,
     commands: mpsc::Receiver<Command>,
     progress: watch::Sender<Progress>,
 ) {
@@ -153,7 +162,7 @@ pub(super) async fn run(
         blob,
         size,
         plan: Plan::new(size, bao_tree::ChunkRanges::empty()),
-        holders,
+        holders: Vec::new(),
         waiters: Vec::new(),
         peers: HashMap::new(),
         flights: HashMap::new(),
@@ -161,9 +170,11 @@ pub(super) async fn run(
         events,
         start: now,
         moved: now,
+        sizing: 0,
         lies: Vec::new(),
         trouble: None,
         received: 0,
+        has_failed: false,
         progress,
     };
     if let Err(error) = driver.look_at_store().await {
@@ -176,7 +187,7 @@ impl Driver {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut heard: mpsc::Receiver<Event>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut met, holders, mut nobody) = (0, self.holders.clone(), None::<Instant>);
+        let mut nobody = None::<Instant>;
         loop {
             tokio::select! {
                 biased;
@@ -192,18 +203,13 @@ impl Driver {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
-                node = holders.more(met) => {
-                    met += 1;
-                    self.meet(node);
-                }
-                () = holders.tried(), if !holders.is_tried() => {}
                 _ = tick.tick() => self.on_tick(),
             }
             self.settle().await;
             self.assign();
             if !self.waiters.is_empty() {
                 nobody = None;
-            } else if nobody.get_or_insert_with(Instant::now).elapsed() > LINGER || self.plan.missing().is_empty() {
+            } else if nobody.get_or_insert_with(Instant::now).elapsed() > LINGER || self.has_failed || self.plan.missing().is_empty() {
                 // Under the lock, so that nobody begins to wait between the look and the leaving.
                 let mut downloads = self.transfer.downloads();
                 match commands.try_recv() {
@@ -232,7 +238,11 @@ impl Driver {
                 let _ = wanted.reply.send(Err(Arc::new(error))); // gone already
             }
             Command::Want(wanted) => {
+                if let Some(holders) = &wanted.holders {
+                    self.listen_to(holders.clone());
+                }
                 self.waiters.push(wanted);
+                self.has_failed = false;
                 self.moved = Instant::now();
                 for peer in self.peers.values_mut().filter(|peer| peer.report.state == State::Dropped) {
                     (peer.failures, peer.retry) = (TRIES - 1, Some(Instant::now())); // one more chance for each who asks
@@ -271,6 +281,23 @@ impl Driver {
         }
     }
 
+    /// Hears of everybody a look-up finds, from now on.
+    fn listen_to(&mut self, holders: Holders) {
+        if self.holders.len() >= LOOK_UPS {
+            return;
+        }
+        let (listened, events) = (holders.clone(), self.events.clone());
+        self.holders.push(holders);
+        self.tasks.spawn(async move {
+            for at in 0.. {
+                if events.send(Event::Found(listened.more(at).await)).await.is_err() {
+                    break;
+                }
+            }
+            Ended::Nothing
+        });
+    }
+
     /// Begins to deal with a peer.
     fn meet(&mut self, node: NodeId) {
         let known = &self.transfer.0.peers;
@@ -305,12 +332,13 @@ impl Driver {
         let (inner, blob, events) = (Arc::clone(&self.transfer.0), self.blob, self.events.clone());
         self.tasks.spawn(async move {
             source::follow(&inner, node, blob, events).await;
-            Ended::Follow
+            Ended::Nothing
         })
     }
 
     fn on_event(&mut self, event: Event) {
         match event {
+            Event::Found(node) => self.meet(node),
             Event::Reached { node, connection, has } => {
                 let Some(peer) = self.peers.get_mut(&node) else { return };
                 peer.report.path = super::path_of(&connection);
@@ -366,6 +394,7 @@ impl Driver {
         match ended {
             Ok(Ended::Piece(id, outcome)) => self.landed(id, outcome),
             Ok(Ended::Size(node, Ok(size))) => {
+                self.sizing -= 1;
                 let (blob, claimed) = (self.blob, self.size);
                 if size == claimed {
                     self.lied(node, format!("it said that the blob has another size than its {claimed} bytes"));
@@ -374,8 +403,11 @@ impl Driver {
                     self.fail(&Arc::new(error), |_| true);
                 }
             }
-            Ok(Ended::Size(node, Err(reason))) => self.lied(node, format!("it names a size it cannot prove: {reason}")),
-            Ok(Ended::Follow) => {}
+            Ok(Ended::Size(node, Err(reason))) => {
+                self.sizing -= 1;
+                self.lied(node, format!("it names a size it cannot prove: {reason}"));
+            }
+            Ok(Ended::Nothing) => {}
             Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 let reason = format!("the download broke: {error}");
@@ -386,6 +418,9 @@ impl Driver {
 
     /// A request ended.
     fn landed(&mut self, id: OrderId, outcome: Outcome) {
+        if let Some(reached) = self.flights.get(&id).map(|flight| flight.reached.load(Relaxed)) {
+            self.arrived(id, reached); // what was not told yet
+        }
         let Some(flight) = self.flights.remove(&id) else { return };
         self.plan.ended(id, matches!(outcome, Outcome::Done));
         let (node, peers) = (flight.node, &self.transfer.0.peers);
@@ -399,6 +434,7 @@ impl Driver {
                 debug!(%node, blob = %self.blob, size, "a provider says the blob has another size");
                 self.plan.pauses(node, Duration::MAX);
                 let (transfer, blob) = (self.transfer.clone(), self.blob);
+                self.sizing += 1;
                 self.tasks.spawn(async move { Ended::Size(node, transfer.0.size(node, blob).await) });
             }
             Outcome::Failed(reason) => self.failed(node, reason),
@@ -502,12 +538,14 @@ impl Driver {
                 continue;
             };
             let end = Arc::new(AtomicU64::new(order.range.end));
+            let reached = Arc::new(AtomicU64::new(order.range.start));
             let piece = Piece {
                 id: order.id,
                 blob: self.blob,
                 size: self.size,
                 range: order.range.clone(),
                 end: Arc::clone(&end),
+                reached: Arc::clone(&reached),
                 heard: Arc::clone(&peer.heard),
                 events: self.events.clone(),
             };
@@ -516,7 +554,7 @@ impl Driver {
             let task = self.tasks.spawn(work);
             self.plan.sent(id, now);
             let (node, range, sent) = (order.node, order.range, Instant::now());
-            self.flights.insert(id, Flight { node, range, end, sent, got: 0, task });
+            self.flights.insert(id, Flight { node, range, end, reached, sent, got: 0, task });
         }
     }
 
@@ -565,12 +603,12 @@ impl Driver {
 
     /// Ends the waiting if nobody is left who could bring what is missing.
     fn give_up(&mut self) {
-        if self.waiters.is_empty() || !self.flights.is_empty() || !self.tasks_are_follows() {
+        if self.waiters.is_empty() || !self.flights.is_empty() || self.sizing > 0 {
             return;
         }
         let is_alive = |peer: &Peer| peer.connection.is_some() || peer.follow.is_some() || peer.retry.is_some();
         let is_alive = self.peers.values().any(is_alive);
-        if !is_alive && self.holders.is_tried() && self.everybody_is_met() {
+        if !is_alive && self.holders.iter().all(Holders::is_tried) && self.everybody_is_met() {
             let error = self.verdict();
             self.fail(&Arc::new(error), |_| true);
         } else if !self.plan.is_hopeful() {
@@ -582,34 +620,34 @@ impl Driver {
         }
     }
 
-    /// Reports whether no answer about a size is on its way.
-    fn tasks_are_follows(&self) -> bool {
-        self.tasks.len() <= self.peers.values().filter(|peer| peer.follow.is_some()).count()
-    }
-
     fn everybody_is_met(&self) -> bool {
         let met = |node: &NodeId| self.peers.contains_key(node) || !self.transfer.0.peers.is_honest(*node);
-        self.peers.len() >= SOURCES || self.holders.reached().iter().all(met)
+        self.peers.len() >= SOURCES || self.reached().all(|node| met(&node))
+    }
+
+    fn reached(&self) -> impl Iterator<Item = NodeId> {
+        self.holders.iter().flat_map(Holders::reached)
     }
 
     fn verdict(&self) -> FetchError {
         let blob = self.blob;
-        let liars = self.holders.reached().into_iter().filter(|node| !self.transfer.0.peers.is_honest(*node));
+        let liars = self.reached().filter(|node| !self.transfer.0.peers.is_honest(*node));
         let mut nodes: Vec<_> = self.lies.iter().copied().chain(liars).collect();
         nodes.sort_unstable();
         nodes.dedup();
         match &self.trouble {
             Some(reason) => FetchError::Failed { blob, reason: reason.clone() },
             None if !nodes.is_empty() => FetchError::Lies { blob, nodes },
-            None => FetchError::NoProvider { blob, unreachable: self.holders.unreachable().len() },
+            None => FetchError::NoProvider { blob, unreachable: self.holders.iter().map(|holders| holders.unreachable().len()).sum() },
         }
     }
 
     fn fail(&mut self, error: &Arc<FetchError>, who: impl Fn(&Wanted) -> bool) {
         self.report();
-        let (failed, left) = std::mem::take(&mut self.waiters).into_iter().partition(who);
+        let (failed, left): (Vec<_>, _) = std::mem::take(&mut self.waiters).into_iter().partition(who);
         self.waiters = left;
-        for waiter in Vec::<Wanted>::from(failed) {
+        self.has_failed = true;
+        for waiter in failed {
             let _ = waiter.reply.send(Err(Arc::clone(error))); // gone already
         }
     }

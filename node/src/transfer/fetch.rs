@@ -133,10 +133,15 @@ impl Transfer {
         at: Option<watch::Receiver<u64>>,
         holders: impl FnOnce() -> Holders,
     ) -> Job {
+        let is_reader = at.is_some(); // skips about a lot: one look-up is enough for him
         let (reply, answer) = oneshot::channel();
-        let mut wanted = Wanted { range, size, at, reply };
+        let mut wanted = Wanted { range, size, holders: None, at, reply };
         let mut downloads = self.downloads();
+        let mut holders = Some(holders);
         if let Some(running) = downloads.get(&blob) {
+            if !is_reader {
+                wanted.holders = holders.take().map(|look_up| look_up());
+            }
             match running.commands.try_send(Command::Want(wanted)) {
                 Ok(()) => return Job { answer, progress: running.progress.clone() },
                 Err(error) => {
@@ -147,10 +152,11 @@ impl Transfer {
         }
         let (commands, receive) = mpsc::channel(QUEUE);
         let (send, progress) = watch::channel(Progress::default());
+        wanted.holders = wanted.holders.or_else(|| Some(holders?()));
         let _ = commands.try_send(Command::Want(wanted)); // the queue is empty
         downloads.insert(blob, Running { commands, progress: progress.clone() });
         drop(downloads);
-        tokio::spawn(download::run(self.clone(), blob, size, holders(), receive, send));
+        tokio::spawn(download::run(self.clone(), blob, size, receive, send));
         Job { answer, progress }
     }
 

@@ -129,11 +129,6 @@ impl Holders {
         }
     }
 
-    /// Waits until everybody was tried once.
-    pub(super) async fn tried(&self) {
-        let _ = self.found.clone().wait_for(|found| found.is_done).await; // the node stops
-    }
-
     /// Reports whether everybody was tried once.
     pub(super) fn is_tried(&self) -> bool {
         self.found.borrow().is_done

@@ -58,6 +58,8 @@ pub(super) struct Piece {
     pub(super) range: Range<u64>,
     /// Where it ends; others may have taken over the rest.
     pub(super) end: Arc<AtomicU64>,
+    /// How far it has got.
+    pub(super) reached: Arc<AtomicU64>,
     /// What arrived from this peer in all, so that one slow request among many is not taken for a silent peer.
     pub(super) heard: Arc<AtomicU64>,
     pub(super) events: mpsc::Sender<Event>,
@@ -121,6 +123,7 @@ impl Piece {
                     };
                     if let BaoContentItem::Leaf(leaf) = &item {
                         at = leaf.offset + leaf.data.len() as u64;
+                        self.reached.store(at, Relaxed);
                         self.heard.fetch_add(leaf.data.len() as u64, Relaxed);
                     }
                     if import.tx.send(item).await.is_err() {
@@ -145,9 +148,6 @@ impl Piece {
         };
         drop(import.tx);
         let kept = import.rx.await;
-        if at > told {
-            self.tell(at).await;
-        }
         match kept {
             Ok(Ok(())) => received,
             Ok(Err(error)) => received.and(Err(local(&error))),

@@ -59,6 +59,8 @@ struct Peer {
     /// What an honest peer can lose at most before it proved anything: set until its first verified group.
     is_new: bool,
     in_flight: usize,
+    /// It failed before it proved anything: others come first.
+    is_doubtful: bool,
     /// It is left alone until then.
     paused: Option<Duration>,
 }
@@ -126,7 +128,7 @@ impl Plan {
         match self.peers.get_mut(&node) {
             Some(peer) => peer.has = has,
             None => {
-                let peer = Peer { has, rate: Rate::default(), is_new: true, in_flight: 0, paused: None };
+                let peer = Peer { has, rate: Rate::default(), is_new: true, is_doubtful: false, in_flight: 0, paused: None };
                 self.peers.insert(node, peer);
             }
         }
@@ -197,6 +199,8 @@ impl Plan {
             peer.in_flight -= 1;
             if went_well {
                 peer.rate.grow();
+            } else {
+                peer.is_doubtful |= peer.is_new;
             }
             if peer.in_flight == 0 {
                 peer.rate.rest();
@@ -239,7 +243,8 @@ impl Plan {
             peer.in_flight < room && peer.paused.is_none_or(|until| until <= now)
         };
         let mut nodes: Vec<_> = self.peers.iter().filter(|(_, peer)| may(peer)).collect();
-        let key = |peer: &Peer| peer.rate.speed().unwrap_or(f64::MAX) / (peer.in_flight + 1) as f64;
+        let unknown = |peer: &Peer| if peer.is_doubtful { 0.0 } else { f64::MAX };
+        let key = |peer: &Peer| peer.rate.speed().unwrap_or(unknown(peer)) / (peer.in_flight + 1) as f64;
         nodes.sort_by(|(_, one), (_, other)| key(other).total_cmp(&key(one)));
         nodes.into_iter().map(|(node, _)| *node).collect()
     }
@@ -264,7 +269,7 @@ impl Plan {
         });
         let span = match urgent {
             Some(span) => span,
-            None => self.rarest(&offered, piece, total, peer.is_new, chance)?,
+            None => self.rarest(node, &offered, piece, chance)?,
         };
         let start = span.start / GROUP * GROUP;
         let end = span.end.min(start + piece).next_multiple_of(GROUP).min(self.size);
@@ -274,16 +279,25 @@ impl Plan {
     /// Returns the rarest of some places in what a peer offers; in order if there is nobody to share with.
     fn rarest(
         &self,
+        node: NodeId,
         offered: &ChunkRanges,
         piece: u64,
-        total: u64,
-        is_new: bool,
         chance: &mut impl RngExt,
     ) -> Option<Range<u64>> {
-        let others = self.peers.values().filter(|peer| !peer.has.is_empty()).count();
-        if others < 2 && !is_new {
+        let others = self.peers.iter().filter(|(other, peer)| **other != node && !peer.has.is_empty());
+        let mut lonely = offered.clone();
+        let mut is_alone = true;
+        for (_, other) in others {
+            is_alone = false;
+            lonely -= other.has.clone();
+        }
+        let is_new = self.peers.get(&node).is_some_and(|peer| peer.is_new);
+        if is_alone && !is_new {
             return spans(offered, self.size).next();
         }
+        // What only this peer has comes first of all.
+        let offered = if lonely.is_empty() { offered } else { &lonely };
+        let total: u64 = spans(offered, self.size).map(|span| span.end - span.start).sum();
         let mut best: Option<(usize, Range<u64>)> = None;
         for _ in 0..SAMPLE {
             let mut at = chance.random_range(0..total);
@@ -310,7 +324,11 @@ impl Plan {
     /// Takes over the rest of a request that somebody else answers too slowly.
     fn take_over(&mut self, node: NodeId, missing: &ChunkRanges, now: Duration) -> Option<Order> {
         let thief = self.peers.get(&node)?;
-        let own = thief.rate.speed()?;
+        let own = thief.rate.speed().unwrap_or(LEAST as f64);
+        let is_new = thief.is_new;
+        if is_new && thief.is_doubtful && self.peers.values().any(|peer| !peer.is_doubtful) {
+            return None;
+        }
         let mut worst: Option<(f64, OrderId, Range<u64>, bool)> = None;
         for (id, flight) in &self.flights {
             if flight.node == node || flight.has_rival || flight.rest.is_empty() {
@@ -324,6 +342,9 @@ impl Plan {
             let quiet = now.saturating_sub(flight.last);
             let is_urgent = self.urgent.iter().any(|range| range.contains(&flight.rest.start));
             let is_stuck = quiet > HEDGE;
+            if is_new && !is_stuck {
+                continue; // nothing is taken from others for somebody unknown
+            }
             let left = match self.peers.get(&flight.node).and_then(|peer| Some((peer.rate.speed()?, peer.in_flight))) {
                 Some((speed, in_flight)) if !is_stuck => length * in_flight.max(1) as f64 / speed.max(1.0),
                 _ if is_stuck || is_urgent => f64::MAX,
@@ -342,7 +363,9 @@ impl Plan {
             if let Some(flight) = self.flights.get_mut(&id) {
                 flight.has_rival = true;
             }
-            let order = self.fly(node, rest.start / GROUP * GROUP..rest.end, None);
+            let start = rest.start / GROUP * GROUP;
+            let end = if is_new { rest.end.min(start + GROUP) } else { rest.end };
+            let order = self.fly(node, start..end, None);
             if let Some(flight) = self.flights.get_mut(&order.id) {
                 flight.has_rival = true;
             }

@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 
 #[derive(Clone, Debug)]
 struct Simulated {
-    /// Bytes a second; 0 never answers.
+    /// Bytes a second; 0 never answers, and is given up after 7 s.
     speed: u64,
     /// What it has, in parts of sixteen.
     parts: u16,
@@ -27,6 +27,9 @@ struct World {
     peers: Vec<Simulated>,
     flights: HashMap<OrderId, (NodeId, Range<u64>)>,
     ends: HashMap<OrderId, u64>,
+    sent: HashMap<OrderId, Duration>,
+    /// Bytes on their way that make no group yet.
+    credit: HashMap<OrderId, u64>,
     now: Duration,
     chance: StdRng,
     received: u64,
@@ -42,7 +45,7 @@ fn number(node: NodeId) -> usize {
 }
 
 fn has(parts: u16, size: u64) -> ChunkRanges {
-    let part = (size / 16).next_multiple_of(GROUP).max(GROUP);
+    let part = size.div_ceil(16).next_multiple_of(GROUP);
     let mut has = ChunkRanges::empty();
     for n in 0..16 {
         if parts & (1 << n) != 0 && n * part < size {
@@ -61,7 +64,8 @@ impl World {
         }
         let chance = StdRng::seed_from_u64(seed);
         let (flights, ends) = (HashMap::new(), HashMap::new());
-        Self { size, plan, peers, flights, ends, now: Duration::ZERO, chance, received: 0, orders: 0 }
+        let (sent, credit) = (HashMap::new(), HashMap::new());
+        Self { size, plan, peers, flights, ends, sent, credit, now: Duration::ZERO, chance, received: 0, orders: 0 }
     }
 
     fn step(&mut self) {
@@ -76,6 +80,7 @@ impl World {
             }
             self.plan.sent(order.id, self.now);
             self.ends.insert(order.id, order.range.end);
+            self.sent.insert(order.id, self.now);
             self.flights.insert(order.id, (order.node, order.range));
             let of_peer = self.flights.values().filter(|(node, _)| *node == order.node).count();
             assert!(of_peer <= PER_PEER && self.flights.len() <= IN_ALL);
@@ -89,8 +94,12 @@ impl World {
             let peer = &self.peers[number(from)];
             let end = self.ends[&id];
             let bytes = (peer.speed as f64 * STEP.as_secs_f64()) as u64 / sharing;
-            let to = (range.start + bytes / GROUP * GROUP).min(end);
-            let fails = peer.fails.is_some_and(|every| id % u64::from(every) == 0);
+            let credit = self.credit.entry(id).or_default();
+            *credit += bytes;
+            let to = (range.start + *credit / GROUP * GROUP).min(end);
+            *credit %= GROUP;
+            let is_silent = peer.speed == 0 && self.now - self.sent[&id] > Duration::from_secs(7);
+            let fails = is_silent || peer.fails.is_some_and(|every| id % u64::from(every) == 0);
             if fails {
                 self.land(id, false);
                 self.plan.pauses(from, self.now + 4 * STEP);
