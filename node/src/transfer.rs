@@ -1,7 +1,7 @@
 //! Moving verified bytes: from whoever has them into the store, and out of it to readers while they arrive.
 //!
 //! Each blob is asked of one provider after the other, from where the last one stopped. A provider whose bytes do not
-//! verify is named, dropped and not asked again while this process lives; nothing of what did not verify is kept.
+//! verify is named, dropped and not asked again for a month; nothing of what did not verify is kept.
 
 mod fetch;
 mod holders;
@@ -24,8 +24,16 @@ use iroh_blobs::util::connection_pool::ConnectionPool;
 use tokio::sync::watch;
 
 pub(crate) use self::holders::providers;
-pub use self::{fetch::FetchError, holders::Holders, peers::Lie};
-use crate::{discovery::Network, exchange, store::Blobs};
+pub use self::{
+    fetch::FetchError,
+    holders::Holders,
+    peers::{Lie, PeerReport, Peers},
+};
+use crate::{
+    discovery::Network,
+    exchange,
+    store::{Blobs, Store},
+};
 
 /// Names iroh's blob protocol, in the version this network speaks.
 pub const ALPN: &[u8] = b"huddle/blobs/1";
@@ -39,7 +47,7 @@ struct Inner {
     pool: ConnectionPool,
     network: Network,
     me: NodeId,
-    peers: peers::Peers,
+    peers: Peers,
     jobs: Mutex<HashMap<BlobHash, Job>>,
 }
 
@@ -65,20 +73,20 @@ impl fmt::Debug for Job {
 
 impl Transfer {
     /// Moves bytes through this endpoint into this store.
-    pub fn new(endpoint: &Endpoint, blobs: Blobs, network: Network) -> Self {
+    pub fn new(endpoint: &Endpoint, store: &Store, network: Network) -> Self {
         Self(Arc::new(Inner {
-            blobs,
+            blobs: store.blobs.clone(),
             pool: exchange::pool(endpoint, ALPN),
             network,
             me: crate::endpoint::from_iroh(endpoint.id()),
-            peers: peers::Peers::default(),
+            peers: Peers::open(&store.index),
             jobs: Mutex::default(),
         }))
     }
 
-    /// Returns who lied to this node since it started, and about what, in the order in which they did.
-    pub fn lies(&self) -> Vec<Lie> {
-        self.0.peers.lies()
+    /// Returns what is remembered about the peers this node transfers with.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
     }
 }
 

@@ -24,8 +24,9 @@ use iroh_blobs::{
 use tokio::{sync::watch, time::timeout};
 use tracing::{debug, warn};
 
-use super::{Holders, Inner, Job, Lie, Transfer, chunks};
+use super::{Holders, Inner, Job, Lie, Transfer, chunks, peers::evidence};
 use crate::{
+    clock::unix_now,
     endpoint::to_iroh,
     store::{BlobError, Held},
 };
@@ -161,7 +162,7 @@ impl Transfer {
         let attempt = timeout(SMALL, self.0.attempt(node, blob, missing, &send)).await;
         let attempt = attempt.unwrap_or_else(|_| Attempt::Failed("it is too slow".to_owned()));
         if let Attempt::Lied(evidence) = &attempt {
-            self.0.peers.lied(Lie { node, blob, evidence: evidence.clone() });
+            self.0.peers.lied(Lie { node, blob, evidence: evidence.clone(), time: unix_now(), range: 0..size });
         }
         Ok(attempt)
     }
@@ -190,8 +191,12 @@ impl Transfer {
                 if !self.0.peers.is_honest(node) {
                     continue;
                 }
+                let (start, before) = (Instant::now(), *progress.borrow());
                 match self.0.attempt(node, blob, missing, progress).await {
-                    Attempt::Done => self.0.peers.delivered(node),
+                    Attempt::Done => {
+                        let bytes = progress.borrow().saturating_sub(before);
+                        self.0.peers.delivered(node, bytes, start.elapsed(), Instant::now());
+                    }
                     Attempt::Local(reason) => return Err(FetchError::Local { reason }),
                     Attempt::Failed(reason) => {
                         debug!(%node, %blob, reason, "a provider failed");
@@ -199,7 +204,7 @@ impl Transfer {
                     }
                     Attempt::Lied(evidence) => {
                         warn!(%node, %blob, evidence, "a provider sent bytes that do not verify; it is not asked again");
-                        self.0.peers.lied(Lie { node, blob, evidence });
+                        self.0.peers.lied(Lie { node, blob, evidence, time: unix_now(), range: range.clone() });
                         liars.push(node);
                     }
                 }
@@ -334,7 +339,7 @@ fn judge(error: &GetError) -> Attempt {
     match error {
         GetError::Decode { source, .. } => match source {
             DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
-                Attempt::Lied(format!("{source:#}"))
+                Attempt::Lied(evidence(source).unwrap_or_else(|| format!("{source:#}")))
             }
             DecodeError::Write { .. } => Attempt::Local(format!("{source:#}")),
             _ => Attempt::Failed(format!("{source:#}")),
