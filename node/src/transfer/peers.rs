@@ -78,6 +78,13 @@ pub struct PeerReport {
     pub lies: Vec<Lie>,
 }
 
+impl PeerReport {
+    /// Says that nothing is known about a peer.
+    pub(crate) fn unknown(node: NodeId) -> Self {
+        Known::default().report(node, Instant::now(), 0)
+    }
+}
+
 impl Default for Known {
     fn default() -> Self {
         Self { scores: Scores::new(MEMORY), bans: Bans::new(MEMORY, BAN), saved: None }
