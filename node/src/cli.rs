@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use huddle_protocol::RepoKind;
+use huddle_protocol::{NodeId, RepoKind};
 
 use crate::{
     failure::{Code, Failure},
@@ -101,8 +101,12 @@ pub enum Command {
     },
     /// Describe the running node.
     Status,
-    /// List the peers of the running node.
-    Peers,
+    /// List the peers this node knows: what they delivered, how fast, and who is banned.
+    ///
+    /// Without a running node, what is remembered of them. A peer that sends bytes that do not verify is not asked again
+    /// for 30 days.
+    #[command(after_help = "Examples:\n  huddle peers --banned\n  huddle peers forgive <node>")]
+    Peers(Peers),
     /// Print the ids of this home: node, peer and publisher.
     Id,
     /// Make, list, export and import publisher keys.
@@ -229,6 +233,28 @@ pub enum Key {
         /// The file with the exported key; `-` reads it from stdin.
         #[arg(default_value = "-")]
         file: PathBuf,
+    },
+}
+
+/// `huddle peers`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Peers {
+    /// List only peers that are banned, with what proves that they lied.
+    #[arg(long)]
+    pub banned: bool,
+    /// What to do with one of them.
+    #[command(subcommand)]
+    pub command: Option<PeersCommand>,
+}
+
+/// `huddle peers …`.
+#[derive(Debug, Subcommand)]
+pub enum PeersCommand {
+    /// Forget the lies of a peer, so that it is asked again.
+    Forgive {
+        /// Its node id, as `huddle peers --banned` prints it.
+        node: NodeId,
     },
 }
 

@@ -3,6 +3,7 @@
 mod get;
 mod key;
 mod local;
+mod peers;
 mod publish;
 mod session;
 mod stop;
@@ -18,7 +19,7 @@ use crate::{
     home::Home,
     log, output,
     progress::Bars,
-    report::{PeerReport, Resolution, Status},
+    report::{Resolution, Status},
 };
 
 /// What every command knows.
@@ -64,10 +65,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
             let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
             output::print(&resolution, context.json)
         }
-        Command::Peers => {
-            let peers: Vec<PeerReport> = session::running(context).await?.call(Call::Peers, bars).await?;
-            output::print(&output::Peers(peers), context.json)
-        }
+        Command::Peers(peers) => peers::run(context, peers, bars).await,
         _ => {
             let status: Status = session::running(context).await?.call(Call::Status, bars).await?;
             output::print(&status, context.json)

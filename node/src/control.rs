@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use huddle_protocol::NodeId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
@@ -54,8 +55,10 @@ pub enum ListenError {
 pub enum Call {
     /// Answers [`Status`](crate::report::Status).
     Status,
-    /// Answers a list of [`PeerReport`](crate::report::PeerReport).
+    /// Answers a list of [`Peer`](crate::report::Peer).
     Peers,
+    /// Answers [`Forgiven`](crate::report::Forgiven).
+    Forgive(NodeId),
     /// Answers [`Resolution`](crate::report::Resolution).
     Resolve(String),
     /// Answers [`Published`](crate::publish::Published).
@@ -80,7 +83,8 @@ impl Call {
     pub async fn run(self, node: &Node, events: &Events) -> Result<Value, Failure> {
         match self {
             Self::Status => value(&node.status().await),
-            Self::Peers => value(&node.peer_reports().await),
+            Self::Peers => value(&node.peers().await),
+            Self::Forgive(peer) => value(&node.forgive(peer)),
             Self::Resolve(name) => value(&node.explain(&name).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
             Self::Get(get) => value(&node.get(get, events).await?),

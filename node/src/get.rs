@@ -142,7 +142,7 @@ impl Node {
         }
         let bytes = files.iter().map(|file| file.size).sum();
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
-        let lies_before = self.transfer().lies().len();
+        let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
         if let Some(to) = &get.to {
             events.step(format!("writing to {}", to.display())).await;
@@ -157,7 +157,7 @@ impl Node {
             bytes,
             fetched,
             to: get.to,
-            lies: self.transfer().lies().into_iter().skip(lies_before).collect(),
+            lies: self.transfer().peers().lies_since(next_lie),
         })
     }
 
@@ -223,14 +223,14 @@ impl Node {
         let job = self.transfer().start(file.blake3, file.size, holders);
         let mut progress = job.progress.clone();
         let mut finished = std::pin::pin!(job.finished());
-        let lies_before = self.transfer().lies().len();
+        let next_lie = self.transfer().peers().next_lie();
         let result = loop {
             tokio::select! {
                 result = &mut finished => break result,
                 Ok(()) = progress.changed() => events.file(name, here + progress.borrow().received, file.size),
             }
         };
-        for lie in self.transfer().lies().into_iter().skip(lies_before).filter(|lie| lie.blob == file.blake3) {
+        for lie in self.transfer().peers().lies_since(next_lie).into_iter().filter(|lie| lie.blob == file.blake3) {
             events.tell(Event::Lie { node: lie.node, file: name.to_owned() }).await;
         }
         if let Err(source) = result {

@@ -168,7 +168,7 @@ impl Node {
                 return Err(error);
             }
         };
-        let transfer = Transfer::new(&endpoint, store.blobs.clone(), network.clone());
+        let transfer = Transfer::new(&endpoint, &store, network.clone());
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, Limited::new(BlobsProtocol::new(store.blobs.iroh(), None), &permits))
@@ -296,6 +296,7 @@ impl Node {
         if tokio::time::timeout(STOP, stop).await.is_err() {
             warn!("some parts did not stop in time");
         }
+        self.transfer().peers().save();
         self.store().close().await;
         *running.lock.lock().await = None;
     }

@@ -3,6 +3,7 @@
 use std::{
     fmt::{self, Display},
     io::{self, Write},
+    ops::Range,
     process::ExitCode,
     time::Duration,
 };
@@ -17,7 +18,7 @@ use crate::{
     failure::{Code, Failure},
     get::Got,
     publish::Published,
-    report::{PeerReport, Resolution, Status},
+    report::{Forgiven, Peer, Resolution, Status},
     store::Rebuilt,
 };
 
@@ -132,7 +133,11 @@ impl Display for Config {
 impl Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (manifests, heads) = (count(self.manifests, "manifest"), count(self.heads, "head"));
-        write!(f, "rebuilt    {manifests} and {heads} among {}", count(self.blobs, "blob"))
+        write!(f, "rebuilt    {manifests} and {heads} among {}", count(self.blobs, "blob"))?;
+        if self.lies > 0 {
+            write!(f, "\nkept       the bans of {} from the old index", count(self.lies, "proven lie"))?;
+        }
+        Ok(())
     }
 }
 
@@ -242,10 +247,10 @@ impl Display for Up {
     }
 }
 
-/// Connected peers.
+/// Peers, connected or remembered.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Peers(pub(crate) Vec<PeerReport>);
+pub(crate) struct Peers(pub(crate) Vec<Peer>);
 
 impl Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,13 +258,73 @@ impl Display for Peers {
             return write!(f, "no peers yet; give one with --bootstrap, or wait for one on the local network");
         }
         for peer in &self.0 {
-            let direction = if peer.is_inbound { "from" } else { "to" };
-            let agent = clean(peer.agent.as_deref().unwrap_or("unknown"));
-            let connected = humantime::format_duration(Duration::from_secs(peer.connected));
-            writeln!(f, "{direction:<10} {}  {agent}, for {connected}, {}", peer.node_id, peer.address)?;
+            let word = match (peer.known.banned_until, peer.connected) {
+                (Some(_), _) => "banned",
+                (None, Some(_)) if peer.is_inbound => "from",
+                (None, Some(_)) => "to",
+                (None, None) => "away",
+            };
+            let mut facts = Vec::new();
+            if let Some(connected) = peer.connected {
+                let agent = clean(peer.agent.as_deref().unwrap_or("unknown"));
+                let connected = humantime::format_duration(Duration::from_secs(connected));
+                facts.push(format!("{agent}, for {connected}, {}", peer.address.as_deref().unwrap_or_default()));
+            }
+            if peer.known.bytes > 0 {
+                let speed = peer.known.speed.map(|speed| format!(" at {}/s", HumanBytes(speed))).unwrap_or_default();
+                facts.push(format!("{} delivered{speed}", HumanBytes(peer.known.bytes)));
+            } else if peer.known.failed > 0 {
+                facts.push("nothing delivered".to_owned());
+            }
+            if peer.known.paused > 0 {
+                facts.push(format!("asked again in {} s", peer.known.paused));
+            }
+            if let Some(until) = peer.known.banned_until {
+                facts.push(format!("until {}", time(until)));
+            } else if let (None, Some(seen)) = (peer.connected, peer.known.last_seen) {
+                facts.push(format!("last seen {}", time(seen)));
+            }
+            writeln!(f, "{}", format!("{word:<10} {}  {}", peer.known.node_id, facts.join(", ")).trim_end())?;
         }
         Ok(())
     }
+}
+
+/// Peers that lied.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Banned(pub(crate) Vec<Peer>);
+
+impl Display for Banned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return write!(f, "nobody is banned");
+        }
+        for Peer { known, .. } in &self.0 {
+            writeln!(f, "banned     {}  until {}", known.node_id, known.banned_until.map(time).unwrap_or_default())?;
+            for lie in &known.lies {
+                let Range { start, end } = lie.range;
+                let (when, evidence) = (time(lie.time), clean(&lie.evidence));
+                writeln!(f, "  because  asked for bytes {start} to {end} of {} at {when}: {evidence}", lie.blob)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Forgiven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lies = if self.lies == 1 { "1 lie".to_owned() } else { format!("{} lies", self.lies) };
+        write!(f, "forgiven   {}  {lies}; it is asked again", self.node_id)
+    }
+}
+
+/// Returns a time in seconds since 1970 as people write it.
+fn time(unix: u64) -> String {
+    let time = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(unix));
+    // The formatter refuses years beyond 9999, with a panic in `to_string`.
+    let time = time.filter(|_| unix < 253_402_300_800);
+    time.map_or_else(|| "unknown".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 #[cfg(test)]

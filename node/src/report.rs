@@ -1,6 +1,6 @@
 //! What a node says about itself, its peers and a repository.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use futures::StreamExt;
 use huddle_protocol::{BlobHash, Card, GitOid, NodeId, PublicKey, PublisherId, RepoId};
@@ -12,6 +12,7 @@ use crate::{
     node::Node,
     resolve::{ResolveError, Resolved},
     store::Held,
+    transfer::PeerReport,
 };
 
 /// How long providers are looked for.
@@ -44,19 +45,35 @@ pub struct Status {
     pub home: String,
 }
 
-/// A connected peer.
+/// A peer this node is connected to, or transferred with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerReport {
-    /// Its id.
-    pub node_id: NodeId,
-    /// Where it is.
-    pub address: String,
+pub struct Peer {
+    /// Its id, and how it delivered.
+    #[serde(flatten)]
+    pub known: PeerReport,
+    /// Where it is, if it is connected.
+    pub address: Option<String>,
     /// Which software it says it runs.
     pub agent: Option<String>,
     /// Whether it called us.
     pub is_inbound: bool,
-    /// How long it has been connected, in seconds.
-    pub connected: u64,
+    /// How long it has been connected, in seconds; `None` if it is not.
+    pub connected: Option<u64>,
+}
+
+impl From<PeerReport> for Peer {
+    fn from(known: PeerReport) -> Self {
+        Self { known, address: None, agent: None, is_inbound: false, connected: None }
+    }
+}
+
+/// A peer whose lies were forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgiven {
+    /// Its id.
+    pub node_id: NodeId,
+    /// How many lies were forgotten.
+    pub lies: u64,
 }
 
 /// What a name leads to.
@@ -85,7 +102,7 @@ pub struct Resolution {
     /// How many of the files are here in full.
     pub files_here: u64,
     /// Branches and tags, and what they point to.
-    pub refs: std::collections::BTreeMap<String, GitOid>,
+    pub refs: BTreeMap<String, GitOid>,
     /// What the README says.
     pub card: Card,
     /// Other nodes that offer it and can be reached.
@@ -113,17 +130,30 @@ impl Node {
         }
     }
 
-    /// Lists the peers this node is connected to.
-    pub async fn peer_reports(&self) -> Vec<PeerReport> {
-        let peers = self.network().peers().await.unwrap_or_default();
-        let report = |peer: crate::discovery::Peer| PeerReport {
-            node_id: peer.node,
-            address: peer.address.to_string(),
-            agent: peer.agent,
-            is_inbound: peer.direction == Direction::Inbound,
-            connected: SystemTime::now().duration_since(peer.since).map_or(0, |since| since.as_secs()),
-        };
-        peers.into_iter().map(report).collect()
+    /// Lists the peers this node is connected to, and then those it remembers.
+    pub async fn peers(&self) -> Vec<Peer> {
+        let connected = self.network().peers().await.unwrap_or_default();
+        let mut remembered: BTreeMap<_, _> =
+            self.transfer().peers().list().into_iter().map(|peer| (peer.node_id, peer)).collect();
+        let mut peers: Vec<_> = connected
+            .into_iter()
+            .map(|peer| Peer {
+                known: remembered.remove(&peer.node).unwrap_or_else(|| PeerReport::unknown(peer.node)),
+                address: Some(peer.address.to_string()),
+                agent: peer.agent,
+                is_inbound: peer.direction == Direction::Inbound,
+                connected: Some(SystemTime::now().duration_since(peer.since).map_or(0, |since| since.as_secs())),
+            })
+            .collect();
+        let mut away: Vec<_> = remembered.into_values().collect();
+        away.sort_by_key(|peer| std::cmp::Reverse(peer.bytes));
+        peers.extend(away.into_iter().map(Peer::from));
+        peers
+    }
+
+    /// Forgets the lies of a peer, so that it is asked again.
+    pub fn forgive(&self, peer: NodeId) -> Forgiven {
+        Forgiven { node_id: peer, lies: self.transfer().peers().forgive(peer) }
     }
 
     /// Resolves a name and says what was found, who vouches for it and who has it.

@@ -1,10 +1,12 @@
 //! What a node keeps: bytes in iroh's blob store, and an index of the signed documents among them in sled.
 //!
-//! Truth is the blobs; everything in the index can be rebuilt from them ([`Store::rebuild_index`]), because sled 0.34
-//! has a history of damage after a kill. No sled type leaves this folder.
+//! Truth is the blobs; the index can be rebuilt from them ([`Store::rebuild_index`]), because sled 0.34 has a history of
+//! damage after a kill. What is remembered about other nodes is the exception: a rebuild copies what it can read of it.
+//! No sled type leaves this folder.
 
 mod blobs;
 mod index;
+mod peers;
 pub mod records;
 mod table;
 
@@ -16,6 +18,7 @@ use tracing::{info, warn};
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},
+    peers::PeerTable,
     table::IndexError,
 };
 use crate::home::Home;
@@ -53,6 +56,8 @@ pub struct Rebuilt {
     pub manifests: u64,
     /// Heads among them, old ones included.
     pub heads: u64,
+    /// Lies of other nodes that the old index could still tell.
+    pub lies: u64,
 }
 
 impl Store {
@@ -65,6 +70,14 @@ impl Store {
         let index = Index::open(&home.index())?;
         let blobs = Blobs::open(&home.blobs()).await?;
         Ok(Self { blobs, index })
+    }
+
+    /// Opens the index of a home alone. The home must be locked.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn open_index(home: &Home) -> Result<Index, IndexError> {
+        Index::open(&home.index())
     }
 
     /// Puts the index aside, whatever state it is in, and makes a new one from the blobs. The home must be locked.
@@ -84,13 +97,28 @@ impl Store {
             put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
         }
         let store = Self { blobs, index: Index::open(&home.index())? };
-        let rebuilt = store.index_all().await;
+        let rebuilt = store.fill_index(aside).await;
         store.close().await;
         rebuilt
     }
 
-    async fn index_all(&self) -> Result<Rebuilt, StoreError> {
+    /// Fills a new index: first what only the old one knows, then what the blobs say.
+    async fn fill_index(&self, old: PathBuf) -> Result<Rebuilt, StoreError> {
         let mut rebuilt = Rebuilt::default();
+        if old.exists() {
+            // sled may well panic over what it finds there; that ends this task and nothing else.
+            let read = || tokio::task::spawn_blocking(move || Index::open(&old).map(|old| old.peers().rows()));
+            match read().await {
+                Ok(Ok(rows)) => rebuilt.lies = self.index.peers().put_rows(&rows)?,
+                failed => warn!(?failed, "nothing about other nodes can be read from the old index"),
+            }
+        }
+        self.index_all(&mut rebuilt).await?;
+        info!(?rebuilt, "index rebuilt");
+        Ok(rebuilt)
+    }
+
+    async fn index_all(&self, rebuilt: &mut Rebuilt) -> Result<(), StoreError> {
         for hash in self.blobs.complete().await? {
             rebuilt.blobs += 1;
             let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else {
@@ -117,8 +145,7 @@ impl Store {
                 self.index.put_pointer(&pointer)?;
             }
         }
-        info!(?rebuilt, "index rebuilt");
-        Ok(rebuilt)
+        Ok(())
     }
 
     /// Keeps a head, as a blob and in the index; an older one is not kept.

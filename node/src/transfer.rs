@@ -1,8 +1,8 @@
 //! Moving verified bytes: from whoever has them into the store, and out of it to readers while they arrive.
 //!
 //! A blob comes from everybody who has some of it at once: [`plan`] says which range from whom, [`download`] carries it
-//! out, one [`piece`] per request. A provider whose bytes do not verify is named, dropped and not asked again; nothing of
-//! what did not verify is kept.
+//! out, one [`piece`] per request. A provider whose bytes do not verify is named, dropped and not asked again for a
+//! month; nothing of what did not verify is kept.
 
 mod download;
 mod fetch;
@@ -32,9 +32,13 @@ pub(crate) use self::{holders::providers, many::SMALL};
 pub use self::{
     fetch::{FetchError, Job, Progress, Source, State},
     holders::Holders,
-    peers::Lie,
+    peers::{Lie, PeerReport, Peers},
 };
-use crate::{discovery::Network, exchange, store::Blobs};
+use crate::{
+    discovery::Network,
+    exchange,
+    store::{Blobs, Store},
+};
 
 /// Names iroh's blob protocol, in the version this network speaks.
 pub const ALPN: &[u8] = b"huddle/blobs/1";
@@ -48,7 +52,7 @@ struct Inner {
     pool: ConnectionPool,
     network: Network,
     me: NodeId,
-    peers: peers::Peers,
+    peers: Peers,
     downloads: Mutex<HashMap<BlobHash, fetch::Running>>,
 }
 
@@ -60,20 +64,20 @@ impl fmt::Debug for Transfer {
 
 impl Transfer {
     /// Moves bytes through this endpoint into this store.
-    pub fn new(endpoint: &Endpoint, blobs: Blobs, network: Network) -> Self {
+    pub fn new(endpoint: &Endpoint, store: &Store, network: Network) -> Self {
         Self(Arc::new(Inner {
-            blobs,
+            blobs: store.blobs.clone(),
             pool: exchange::pool(endpoint, ALPN),
             network,
             me: crate::endpoint::from_iroh(endpoint.id()),
-            peers: peers::Peers::default(),
+            peers: Peers::open(&store.index),
             downloads: Mutex::default(),
         }))
     }
 
-    /// Returns who lied to this node since it started, and about what, in the order in which they did.
-    pub fn lies(&self) -> Vec<Lie> {
-        self.0.peers.lies()
+    /// Returns what is remembered about the peers this node transfers with.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
     }
 }
 

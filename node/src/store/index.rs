@@ -5,7 +5,10 @@ use std::path::Path;
 use huddle_protocol::{BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed};
 use serde::{Deserialize, Serialize};
 
-use super::table::{IndexError, Table};
+use super::{
+    peers::PeerTable,
+    table::{IndexError, Table},
+};
 
 /// How much memory sled may use for its cache, in bytes.
 const CACHE: u64 = 16 << 20;
@@ -32,10 +35,11 @@ pub struct Index {
     manifests: Table,
     revisions: Table,
     hashed: Table,
+    peers: PeerTable,
 }
 
 #[derive(Clone)]
-struct Db(sled::Db);
+pub(super) struct Db(pub(super) sled::Db);
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,13 +50,15 @@ impl std::fmt::Debug for Db {
 impl Index {
     pub(super) fn open(path: &Path) -> Result<Self, IndexError> {
         let db = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(1000)).open()?;
+        let shared = Db(db.clone());
         Ok(Self {
             heads: Table::open(&db, "heads")?,
             pointers: Table::open(&db, "pointers")?,
             manifests: Table::open(&db, "manifests")?,
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
-            db: Db(db),
+            peers: PeerTable::open(&shared)?,
+            db: shared,
         })
     }
 
@@ -63,6 +69,11 @@ impl Index {
     pub async fn flush(&self) -> Result<(), IndexError> {
         self.db.0.flush_async().await?;
         Ok(())
+    }
+
+    /// Returns the part that is about other nodes.
+    pub(crate) fn peers(&self) -> &PeerTable {
+        &self.peers
     }
 
     /// Compares a head with the one known by the same signer.

@@ -62,6 +62,11 @@ impl Table {
         Ok(value)
     }
 
+    pub(super) fn remove(&self, key: &[u8]) -> Result<(), IndexError> {
+        self.0.remove(key)?;
+        Ok(())
+    }
+
     /// Returns every sound entry whose key starts with `prefix`, in the order of the keys.
     pub(super) fn entries(&self, prefix: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + use<> {
         self.0.scan_prefix(prefix).filter_map(Result::ok).filter_map(|(key, guarded)| {

@@ -26,7 +26,7 @@ use super::{
     plan::{OrderId, Plan, chunks},
     source,
 };
-use crate::store::Held;
+use crate::{clock::unix_now, store::Held};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -397,7 +397,7 @@ impl Driver {
                 self.sizing -= 1;
                 let (blob, claimed) = (self.blob, self.size);
                 if size == claimed {
-                    self.lied(node, format!("it said that the blob has another size than its {claimed} bytes"));
+                    self.lied(node, 0..self.size, format!("it said that the blob has another size than its {claimed} bytes"));
                 } else {
                     let error = FetchError::WrongSize { blob, claimed, actual: Some(size) };
                     self.fail(&Arc::new(error), |_| true);
@@ -405,7 +405,7 @@ impl Driver {
             }
             Ok(Ended::Size(node, Err(reason))) => {
                 self.sizing -= 1;
-                self.lied(node, format!("it names a size it cannot prove: {reason}"));
+                self.lied(node, 0..self.size, format!("it names a size it cannot prove: {reason}"));
             }
             Ok(Ended::Nothing) => {}
             Err(error) if error.is_cancelled() => {}
@@ -427,8 +427,7 @@ impl Driver {
         match outcome {
             Outcome::Done => peers.delivered(node, flight.got, flight.sent.elapsed(), Instant::now()),
             Outcome::Lied(evidence) => {
-                let range = &flight.range;
-                self.lied(node, format!("asked for bytes {}..{}: {evidence}", range.start, range.end));
+                self.lied(node, flight.range, evidence);
             }
             Outcome::OtherSize(size) => {
                 debug!(%node, blob = %self.blob, size, "a provider says the blob has another size");
@@ -443,12 +442,12 @@ impl Driver {
     }
 
     /// A peer sent what is not the blob: it is asked for nothing any more.
-    fn lied(&mut self, node: NodeId, evidence: String) {
+    fn lied(&mut self, node: NodeId, range: Range<u64>, evidence: String) {
         if self.lies.contains(&node) {
             return;
         }
         warn!(%node, blob = %self.blob, evidence, "a provider sent bytes that do not verify; it is not asked again");
-        self.transfer.0.peers.lied(Lie { node, blob: self.blob, evidence: evidence.clone() });
+        self.transfer.0.peers.lied(Lie { node, blob: self.blob, evidence: evidence.clone(), time: unix_now(), range });
         self.lies.push(node);
         self.drop_peer(node, State::Lied, evidence);
     }

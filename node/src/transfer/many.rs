@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::{FetchError, Holders, Inner, Lie, Transfer, piece::STALL};
-use crate::endpoint::to_iroh;
+use crate::{clock::unix_now, endpoint::to_iroh};
 
 /// The largest blob that is fetched together with others, in bytes.
 pub(crate) const SMALL: u64 = 64 << 10;
@@ -71,6 +71,7 @@ impl Transfer {
                 else => break,
             }
         }
+        drop(workers);
         undelivered.append(&mut queue.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(undelivered)
     }
@@ -105,9 +106,9 @@ impl Transfer {
                     debug!(%node, reason, "a provider failed");
                     return Ok(batch);
                 }
-                Some(Trouble::Lied(blob, evidence)) => {
+                Some(Trouble::Lied(blob, size, evidence)) => {
                     warn!(%node, %blob, evidence, "a provider sent bytes that do not verify; it is not asked again");
-                    self.0.peers.lied(Lie { node, blob, evidence });
+                    self.0.peers.lied(Lie { node, blob, evidence, time: unix_now(), range: 0..size });
                     return Ok(batch);
                 }
             }
@@ -133,7 +134,7 @@ fn take(queue: &Queue) -> Vec<(BlobHash, u64)> {
 /// Why a batch ended early.
 enum Trouble {
     Failed(String),
-    Lied(BlobHash, String),
+    Lied(BlobHash, u64, String),
 }
 
 impl Inner {
@@ -171,7 +172,7 @@ impl Inner {
                             Ok(BaoContentItem::Parent(_)) => {}
                             Err(
                                 error @ (DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. }),
-                            ) => return Err(Trouble::Lied(*hash, format!("{error:#}"))),
+                            ) => return Err(Trouble::Lied(*hash, *size, format!("{error:#}"))),
                             Err(error) => return Err(failed(&error)),
                         }
                         content = more;

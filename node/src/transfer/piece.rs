@@ -22,6 +22,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     download::Event,
+    peers::evidence,
     plan::{OrderId, chunks},
 };
 use crate::store::Blobs;
@@ -164,7 +165,7 @@ impl Piece {
 fn judge(error: &DecodeError) -> Outcome {
     match error {
         DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
-            Outcome::Lied(format!("{error:#}"))
+            Outcome::Lied(evidence(error).unwrap_or_else(|| format!("{error:#}")))
         }
         DecodeError::Write { .. } => Outcome::Local(format!("{error:#}")),
         _ => Outcome::Failed(format!("{error:#}")),

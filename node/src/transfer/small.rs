@@ -22,8 +22,8 @@ use iroh_blobs::{
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{FetchError, Holders, Inner, Lie, Transfer, piece::STALL, plan::chunks};
-use crate::{endpoint::to_iroh, store::Held};
+use super::{FetchError, Holders, Inner, Lie, Transfer, peers::evidence, piece::STALL, plan::chunks};
+use crate::{clock::unix_now, endpoint::to_iroh, store::Held};
 
 /// How long one provider may take for a small blob.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -95,7 +95,7 @@ impl Transfer {
         let attempt = timeout(PATIENCE, self.0.attempt(node, blob, missing)).await;
         let attempt = attempt.unwrap_or_else(|_| Attempt::Failed("it is too slow".to_owned()));
         if let Attempt::Lied(evidence) = &attempt {
-            self.0.peers.lied(Lie { node, blob, evidence: evidence.clone() });
+            self.0.peers.lied(Lie { node, blob, evidence: evidence.clone(), time: unix_now(), range: 0..size });
         }
         Ok(attempt)
     }
@@ -156,7 +156,7 @@ fn judge(error: &GetError) -> Attempt {
     match error {
         GetError::Decode { source, .. } => match source {
             DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
-                Attempt::Lied(format!("{source:#}"))
+                Attempt::Lied(evidence(source).unwrap_or_else(|| format!("{source:#}")))
             }
             DecodeError::Write { .. } => Attempt::Local(format!("{source:#}")),
             _ => Attempt::Failed(format!("{source:#}")),

@@ -247,7 +247,7 @@ async fn a_range_is_fetched_once_the_first_provider_has_lied_and_the_liar_is_nam
     let liar = peer(&host, ALPN, script).await;
     let alone = read(&host, hash, 1 << 20, 0..1 << 20, &[liar.id]).await.unwrap_err();
     assert!(alone.to_string().contains(&liar.id.to_string()), "{alone}");
-    assert_eq!(host.transfer().lies().iter().map(|lie| lie.node).collect::<Vec<_>>(), [liar.id]);
+    assert_eq!(host.transfer().peers().lies().iter().map(|lie| lie.node).collect::<Vec<_>>(), [liar.id]);
     let honest = provider(&host, &[&blob]).await;
     let bytes = read(&host, hash, 1 << 20, 0..1 << 20, &[liar.id, honest.id]).await.unwrap();
     assert!(bytes == blob);
