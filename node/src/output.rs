@@ -218,6 +218,9 @@ impl Display for Status {
         }
         writeln!(f, "peers      {}", self.peers)?;
         writeln!(f, "revisions  {}", self.manifests)?;
+        let uploads = count(self.uploads, "upload");
+        let sent_to = count(self.sent_to, "peer");
+        writeln!(f, "sent       {} to {sent_to}, {uploads} under way", HumanBytes(self.sent))?;
         writeln!(f, "up         {}", humantime::format_duration(Duration::from_secs(self.uptime)))?;
         writeln!(f, "home       {}", self.home)?;
         write!(f, "version    {}", self.version)
@@ -256,7 +259,8 @@ impl Display for Peers {
             let direction = if peer.is_inbound { "from" } else { "to" };
             let agent = clean(peer.agent.as_deref().unwrap_or("unknown"));
             let connected = humantime::format_duration(Duration::from_secs(peer.connected));
-            writeln!(f, "{direction:<10} {}  {agent}, for {connected}, {}", peer.node_id, peer.address)?;
+            let sent = HumanBytes(peer.sent);
+            writeln!(f, "{direction:<10} {}  {agent}, for {connected}, {}, sent {sent}", peer.node_id, peer.address)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! has a history of damage after a kill. No sled type leaves this folder.
 
 mod blobs;
+mod files;
 mod index;
 pub mod records;
 mod table;
@@ -13,6 +14,7 @@ use std::{io, path::PathBuf};
 use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
+pub(crate) use self::files::BlobFiles;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},

@@ -7,6 +7,7 @@ mod fetch;
 mod holders;
 mod peers;
 mod read;
+pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
 
