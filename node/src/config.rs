@@ -2,14 +2,17 @@
 //!
 //! The only file that reads the environment.
 
-use std::{ffi::OsString, fs, io, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, fs, io, net::SocketAddr, num::NonZeroU16, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
+use crate::{
+    home::Home,
+    limits::{Rate, Window},
+};
 
 /// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
-const SECTIONS: [&str; 4] = ["network", "gateway", "publisher", "trust"];
+const SECTIONS: [&str; 5] = ["network", "gateway", "publisher", "trust", "limits"];
 
 /// Everything a node can be told. `examples/config.toml` shows each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Config {
     pub publisher: Publisher,
     /// Whose word is believed.
     pub trust: Trust,
+    /// How much is moved, how fast.
+    pub limits: Limits,
 }
 
 /// How to reach others and be reached.
@@ -86,6 +91,28 @@ pub struct Trust {
     pub attestors: Vec<String>,
 }
 
+/// How much is moved, how fast. An empty rate means no limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How many bytes per second are sent to all peers together.
+    pub up: Rate,
+    /// How many bytes per second are received from all peers together.
+    pub down: Rate,
+    /// How many bytes per second are sent to one peer.
+    pub up_per_peer: Rate,
+    /// How many bytes per second are received from one peer.
+    pub down_per_peer: Rate,
+    /// How many requests for bytes are answered at once.
+    pub slots: NonZeroU16,
+    /// How many of them may be one peer's.
+    pub slots_per_peer: NonZeroU16,
+    /// Whether peers on this machine and on the local network are spared.
+    pub lan_exempt: bool,
+    /// When other values of `up` and `down` hold.
+    pub schedule: Vec<Window>,
+}
+
 impl Default for Network {
     fn default() -> Self {
         Self {
@@ -101,6 +128,21 @@ impl Default for Network {
 impl Default for Gateway {
     fn default() -> Self {
         Self { enabled: true, listen: ([127, 0, 0, 1], 8080).into(), allowed_hosts: Vec::new() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            up: Rate::default(),
+            down: Rate::default(),
+            up_per_peer: Rate::default(),
+            down_per_peer: Rate::default(),
+            slots: NonZeroU16::MIN.saturating_add(63),
+            slots_per_peer: NonZeroU16::MIN.saturating_add(15),
+            lan_exempt: true,
+            schedule: Vec::new(),
+        }
     }
 }
 
@@ -214,6 +256,25 @@ mod tests {
         let config = merge(text, &variables).unwrap();
         assert!(!config.network.mdns);
         assert_eq!(config.gateway.listen, "127.0.0.1:2".parse().unwrap());
+    }
+
+    #[test]
+    fn limits_are_read_with_their_units_and_windows() {
+        let text =
+            "[limits]\nup = \"10 MiB/s\"\nslots = 8\nschedule = [{ from = \"22:00\", to = \"06:00\", up = \"\" }]";
+        let variables =
+            [("HUDDLE_LIMITS_DOWN_PER_PEER", "1 MB/s"), ("HUDDLE_LIMITS_UP", ""), ("HUDDLE_LIMITS_SLOTS", "9")];
+        let config = merge(text, &variables).unwrap();
+        assert_eq!((config.limits.up, config.limits.slots.get()), (Rate(None), 9));
+        assert_eq!(config.limits.down_per_peer, "1 MB/s".parse().unwrap());
+        assert_eq!(config.limits.schedule[0].up, Some(Rate(None)));
+        assert_eq!(merge(&config.to_toml(), &[]).unwrap(), config);
+        let message = |text: &str| merge(text, &[]).unwrap_err().to_string();
+        let rate = message("[limits]\nup = \"10 MiB\"");
+        assert!(rate.starts_with("file, line 2: `10 MiB` is no rate; write for example"), "{rate}");
+        let time = message("[limits]\nschedule = [{ from = \"8\", to = \"18:00\" }]");
+        assert!(time.starts_with("file, line 2: `8` is no time of day"), "{time}");
+        assert!(message("[limits]\nslots = 0").starts_with("file, line 2: invalid value: integer `0`"));
     }
 
     #[cfg(unix)]

@@ -8,7 +8,6 @@ use std::{
 
 use huddle_protocol::{NodeId, ParseKeyError, PublisherId, Record};
 use iroh::{Endpoint, Watcher, protocol::Router};
-use iroh_blobs::BlobsProtocol;
 use libp2p::Multiaddr;
 use tokio::{
     sync::{Mutex, Semaphore, mpsc},
@@ -32,7 +31,7 @@ use crate::{
         Store, StoreError,
         records::{Limits, Records, RecordsError},
     },
-    transfer::{self, Transfer},
+    transfer::{self, Transfer, serve::Serve},
     trust::Policy,
 };
 
@@ -101,6 +100,7 @@ struct Inner {
     resolver: Resolver,
     announcer: Announcer,
     endpoint: Endpoint,
+    serve: Serve,
     publishing: Mutex<()>,
     running: Running,
 }
@@ -168,10 +168,12 @@ impl Node {
                 return Err(error);
             }
         };
-        let transfer = Transfer::new(&endpoint, &store, network.clone());
+        let limits = crate::limits::Limits::new(&config.limits);
+        let transfer = Transfer::new(&endpoint, &store, network.clone(), limits.clone());
+        let serve = Serve::new(store.blobs.clone(), limits, &config.limits, transfer.clone());
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
-            .accept(transfer::ALPN, Limited::new(BlobsProtocol::new(store.blobs.iroh(), None), &permits))
+            .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
             .accept(exchange::ALPN, Limited::new(Answers::new(store.clone(), network.clone()), &permits))
             .spawn();
         let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());
@@ -200,6 +202,7 @@ impl Node {
             resolver,
             announcer,
             endpoint,
+            serve,
             publishing: Mutex::new(()),
             running,
         }));
@@ -360,6 +363,10 @@ impl Node {
 
     pub(crate) fn transfer(&self) -> &Transfer {
         &self.0.resolver.transfer
+    }
+
+    pub(crate) fn serve(&self) -> &Serve {
+        &self.0.serve
     }
 
     pub(crate) fn announcer(&self) -> &Announcer {

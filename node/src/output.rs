@@ -223,6 +223,9 @@ impl Display for Status {
         }
         writeln!(f, "peers      {}", self.peers)?;
         writeln!(f, "revisions  {}", self.manifests)?;
+        let uploads = count(self.uploads, "upload");
+        let sent_to = count(self.sent_to, "peer");
+        writeln!(f, "sent       {} to {sent_to}, {uploads} under way", HumanBytes(self.sent))?;
         writeln!(f, "up         {}", humantime::format_duration(Duration::from_secs(self.uptime)))?;
         writeln!(f, "home       {}", self.home)?;
         write!(f, "version    {}", self.version)
@@ -275,6 +278,9 @@ impl Display for Peers {
                 facts.push(format!("{} delivered{speed}", HumanBytes(peer.known.bytes)));
             } else if peer.known.failed > 0 {
                 facts.push("nothing delivered".to_owned());
+            }
+            if peer.sent > 0 {
+                facts.push(format!("{} sent to it", HumanBytes(peer.sent)));
             }
             if peer.known.paused > 0 {
                 facts.push(format!("asked again in {} s", peer.known.paused));

@@ -37,6 +37,12 @@ pub struct Status {
     pub peers: u64,
     /// How many revisions it keeps for others.
     pub manifests: u64,
+    /// How many bytes it sent to others since it started.
+    pub sent: u64,
+    /// To how many peers.
+    pub sent_to: u64,
+    /// How many requests for bytes it is answering.
+    pub uploads: u64,
     /// How long it has been up, in seconds.
     pub uptime: u64,
     /// Its version.
@@ -59,11 +65,13 @@ pub struct Peer {
     pub is_inbound: bool,
     /// How long it has been connected, in seconds; `None` if it is not.
     pub connected: Option<u64>,
+    /// How many bytes were sent to it since this node started.
+    pub sent: u64,
 }
 
 impl From<PeerReport> for Peer {
     fn from(known: PeerReport) -> Self {
-        Self { known, address: None, agent: None, is_inbound: false, connected: None }
+        Self { known, address: None, agent: None, is_inbound: false, connected: None, sent: 0 }
     }
 }
 
@@ -115,6 +123,7 @@ impl Node {
     /// Describes this node.
     pub async fn status(&self) -> Status {
         let addresses = self.network().addresses().await.unwrap_or_default();
+        let served = self.serve().served();
         Status {
             node_id: self.node_id(),
             peer_id: peer_id(self.node_id()).map(|id| id.to_string()).unwrap_or_default(),
@@ -124,6 +133,9 @@ impl Node {
             gateway: self.gateway().map(|address| format!("http://{address}")),
             peers: self.network().peers().await.map_or(0, |peers| peers.len() as u64),
             manifests: self.store().index.manifests().filter(|(_, held)| held.is_provided).count() as u64,
+            sent: served.bytes,
+            sent_to: served.peers,
+            uploads: served.in_use,
             uptime: self.uptime().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: self.home().path().display().to_string(),
@@ -142,6 +154,7 @@ impl Node {
                 address: Some(peer.address.to_string()),
                 agent: peer.agent,
                 is_inbound: peer.direction == Direction::Inbound,
+                sent: self.serve().sent_to(peer.node),
                 connected: Some(SystemTime::now().duration_since(peer.since).map_or(0, |since| since.as_secs())),
             })
             .collect();

@@ -5,6 +5,7 @@
 //! No sled type leaves this folder.
 
 mod blobs;
+mod files;
 mod index;
 mod peers;
 pub mod records;
@@ -15,6 +16,7 @@ use std::{io, path::PathBuf};
 use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
+pub(crate) use self::files::BlobFiles;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},

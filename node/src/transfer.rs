@@ -12,6 +12,7 @@ mod peers;
 mod piece;
 mod plan;
 mod read;
+pub(crate) mod serve;
 mod small;
 mod source;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use self::{
 use crate::{
     discovery::Network,
     exchange,
+    limits::Limits,
     store::{Blobs, Store},
 };
 
@@ -51,6 +53,7 @@ struct Inner {
     blobs: Blobs,
     pool: ConnectionPool,
     network: Network,
+    limits: Limits,
     me: NodeId,
     peers: Peers,
     downloads: Mutex<HashMap<BlobHash, fetch::Running>>,
@@ -64,11 +67,12 @@ impl fmt::Debug for Transfer {
 
 impl Transfer {
     /// Moves bytes through this endpoint into this store.
-    pub fn new(endpoint: &Endpoint, store: &Store, network: Network) -> Self {
+    pub fn new(endpoint: &Endpoint, store: &Store, network: Network, limits: Limits) -> Self {
         Self(Arc::new(Inner {
             blobs: store.blobs.clone(),
             pool: exchange::pool(endpoint, ALPN),
             network,
+            limits,
             me: crate::endpoint::from_iroh(endpoint.id()),
             peers: Peers::open(&store.index),
             downloads: Mutex::default(),
@@ -88,10 +92,4 @@ pub(crate) fn byte_ranges(chunks: &ChunkRanges, size: u64) -> impl Iterator<Item
         let (from, to) = (bounds[2 * at], bounds.get(2 * at + 1).copied().unwrap_or(size));
         (from < to).then_some((from, to))
     })
-}
-
-/// Says how a peer is reached.
-fn path_of(connection: &iroh::endpoint::Connection) -> String {
-    let _ = connection;
-    "direct".to_owned()
 }

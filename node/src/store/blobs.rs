@@ -4,6 +4,7 @@ use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use iroh_blobs::{
         proto::{Bitfield, ExportRangesItem},
     },
     hashseq::HashSeq,
-    store::fs::FsStore,
+    store::fs::{FsStore, options::PathOptions},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,6 +60,7 @@ pub enum Held {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     store: FsStore,
+    pub(super) paths: Arc<PathOptions>,
 }
 
 impl Blobs {
@@ -76,7 +78,8 @@ impl Blobs {
         let error =
             |reason: &dyn std::fmt::Display| BlobError::Open { path: path.to_owned(), reason: format!("{reason:#}") };
         crate::home::create_private_dir(path).map_err(|source| error(&source))?;
-        Ok(Self { store: FsStore::load(path).await.map_err(|source| error(&source))? })
+        let store = FsStore::load(path).await.map_err(|source| error(&source))?;
+        Ok(Self { store, paths: Arc::new(PathOptions::new(path)) })
     }
 
     /// Returns iroh's own handle, for what moves bytes.
@@ -143,6 +146,9 @@ impl Blobs {
                     // Collection is off, but a tag says so to every version of the store that will read this one.
                     let tagged = self.store.tags().set(hash.to_hex(), HashAndFormat::raw(hash)).await;
                     tagged.map_err(|source| error(&source))?;
+                    if !copy {
+                        self.note_file(from_iroh(hash), path);
+                    }
                     return Ok((from_iroh(hash), size));
                 }
                 AddProgressItem::Error(source) => return Err(error(&source)),

@@ -26,7 +26,7 @@ use super::{
     plan::{OrderId, Plan, chunks},
     source,
 };
-use crate::{clock::unix_now, store::Held};
+use crate::{clock::unix_now, path::path_of, store::Held};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -341,7 +341,7 @@ impl Driver {
             Event::Found(node) => self.meet(node),
             Event::Reached { node, connection, has } => {
                 let Some(peer) = self.peers.get_mut(&node) else { return };
-                peer.report.path = super::path_of(&connection);
+                peer.report.path = path_of(&connection).to_string();
                 peer.report.state = State::Waiting;
                 peer.connection = Some(Arc::new(connection));
                 peer.has = Bitfield::empty();
