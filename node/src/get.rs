@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::{
-    checkout::{self, CheckoutError},
+    checkout::{self, CheckoutError, Written},
     events::{Event, Events},
     home::{NoRoom, check_room},
     names,
@@ -34,7 +34,7 @@ const AT_ONCE: usize = 4;
 const FULL: u64 = 16 << 20;
 
 /// What to get, and where to put it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Get {
     /// The repository, with `@<revision>` or without.
     pub repo: String,
@@ -44,6 +44,12 @@ pub struct Get {
     pub exclude: Vec<String>,
     /// A folder to write the files to; without one they stay in the store.
     pub to: Option<PathBuf>,
+    /// The hub clients' cache, to write the files into instead.
+    #[serde(default)]
+    pub hf_cache: Option<PathBuf>,
+    /// Whether files are copied even where links to the store would do.
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// What was got.
@@ -65,6 +71,8 @@ pub struct Got {
     pub fetched: u64,
     /// Where the files were written.
     pub to: Option<PathBuf>,
+    /// How they were written.
+    pub written: Option<Written>,
     /// Who sent bytes that did not verify.
     pub lies: Vec<Lie>,
 }
@@ -144,9 +152,15 @@ impl Node {
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
         let lies_before = self.transfer().lies().len();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
-        if let Some(to) = &get.to {
+        let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
+        if let Some(to) = &to {
             events.step(format!("writing to {}", to.display())).await;
-            checkout::checkout(&self.store().blobs, manifest, &files, to).await?;
+            written = Some(checkout::checkout(blobs, manifest, &files, to, get.copy).await?);
+        } else if let Some(cache) = &get.hf_cache {
+            events.step(format!("writing to {}", cache.display())).await;
+            let name = (&repo, &revision);
+            let (snapshot, done) = checkout::hub_cache::write(blobs, name, manifest, &files, cache, get.copy).await?;
+            (to, written) = (Some(snapshot), Some(done));
         }
         Ok(Got {
             repo,
@@ -156,7 +170,8 @@ impl Node {
             files: files.len() as u64,
             bytes,
             fetched,
-            to: get.to,
+            to,
+            written,
             lies: self.transfer().lies().into_iter().skip(lies_before).collect(),
         })
     }

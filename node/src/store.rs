@@ -5,6 +5,8 @@
 
 mod blobs;
 mod index;
+mod link;
+mod read;
 pub mod records;
 mod table;
 
@@ -18,6 +20,7 @@ pub use self::{
     index::{Held as HeldManifest, Index},
     table::IndexError,
 };
+pub(crate) use self::link::link;
 use crate::home::Home;
 
 /// Why the store cannot be used.

@@ -38,11 +38,15 @@ impl Desk {
         desk
     }
 
-    async fn checkout(&self) -> Result<(), CheckoutError> {
+    async fn checkout(&self) -> Result<Written, CheckoutError> {
+        self.checkout_with(false).await
+    }
+
+    async fn checkout_with(&self, copy: bool) -> Result<Written, CheckoutError> {
         let repo = "hf:x".parse().unwrap();
         let manifest = manifest(&repo, &SecretKey::from_bytes([1; 32]), self.files.clone());
         let files: Vec<_> = manifest.value().files().iter().collect();
-        checkout(&self.store.blobs, manifest.value(), &files, &self.to()).await
+        checkout(&self.store.blobs, manifest.value(), &files, &self.to(), copy).await
     }
 
     fn read(&self, path: &str) -> String {
