@@ -196,15 +196,12 @@ pub struct Get {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Write the files to this folder; without it they stay in the store, for the gateway.
-    ///
-    /// Nothing is written twice where the disk allows: large files share their blocks with the store, or are read-only
-    /// links to it. Replace such a file, do not force it open: its bytes are the store's.
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
     /// Write the files to the cache that hub clients share, where they find them offline [default: theirs].
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "to")]
     pub hf_cache: Option<Option<PathBuf>>,
-    /// Write real copies, which may be changed, instead of links to the store.
+    /// Write real copies, which may be changed; else large files are read-only links to the store if need be.
     #[arg(long)]
     pub copy: bool,
     /// How to reach others, if no node runs.

@@ -1,5 +1,9 @@
 //! A real store, and folders in which something is already.
 
+mod cache;
+#[cfg(unix)]
+mod sharing;
+
 use huddle_protocol::{BlobHash, SecretKey, blob_oid};
 
 use super::*;

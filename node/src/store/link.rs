@@ -37,7 +37,8 @@ impl Blobs {
     }
 }
 
-/// Makes `target` another name of a file of the store, and the file read-only with these permission bits.
+/// Makes `target` another name of a file of the store, and the file read-only with these permission bits. Until then
+/// it is writable, so the target should be where nobody looks.
 ///
 /// # Errors
 /// If the two are on different file systems, or the file is linked elsewhere with other rights to execute it.
@@ -50,11 +51,11 @@ pub(crate) fn link(owned: &Path, target: &Path, mode: u32) -> io::Result<()> {
     if there.nlink() > 1 && (there.mode() & EXECUTE == 0) != (mode & EXECUTE == 0) {
         return Err(io::Error::other("linked elsewhere with another mode"));
     }
-    // First the mode: a writable link must never be.
+    fs::hard_link(owned, target)?;
     if there.nlink() == 1 || there.mode() & 0o222 != 0 {
-        fs::set_permissions(owned, fs::Permissions::from_mode(mode & !0o222))?;
+        fs::set_permissions(target, fs::Permissions::from_mode(mode & !0o222))?; // of both: they are one file
     }
-    fs::hard_link(owned, target)
+    Ok(())
 }
 
 /// Makes `target` another name of a file of the store.

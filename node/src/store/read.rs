@@ -132,3 +132,51 @@ fn ahead(mut file: File, range: Range<u64>) -> Option<Reading> {
     };
     (length > 0).then(|| tokio::task::spawn_blocking(read))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{home::Home, store::Store};
+
+    async fn read(blobs: &Blobs, hash: BlobHash, range: Range<u64>) -> io::Result<Vec<u8>> {
+        Ok(blobs.read(hash, range).try_collect::<Vec<_>>().await?.concat())
+    }
+
+    #[tokio::test]
+    async fn any_range_comes_back_as_it_was_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Store::open(&Home::new(dir.path().join("home"))).await.unwrap().blobs;
+        for size in [5_u64, 16 << 10, (16 << 10) + 1, 2 * PIECE + 4321] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at / 13 % 251) as u8).collect();
+            let owned = blobs.add(bytes.clone()).await.unwrap();
+            let file = dir.path().join("mine");
+            std::fs::write(&file, [b"x", &bytes[..]].concat()).unwrap();
+            let (referenced, _) = blobs.import(&file, false, |_| {}).await.unwrap();
+            let others = [b"x", &bytes[..]].concat();
+            for (from, to) in [(0, size), (1, size), (0, 1), (size / 2, size / 2 + 2), (size - 1, size), (3, 3)] {
+                let (at, end) = (from as usize, to as usize);
+                assert_eq!(read(&blobs, owned, from..to).await.unwrap(), bytes[at..end], "{size} {from}..{to}");
+                assert_eq!(read(&blobs, referenced, from..to).await.unwrap(), others[at..end], "{size} {from}..{to}");
+            }
+            read(&blobs, owned, 0..size + 1).await.unwrap_err();
+            read(&blobs, referenced, size..size + 2).await.unwrap_err();
+        }
+        read(&blobs, BlobHash::of(b"nowhere"), 0..1).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_changed_where_it_lies_is_not_passed_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Store::open(&Home::new(dir.path().join("home"))).await.unwrap().blobs;
+        let file = dir.path().join("mine");
+        std::fs::write(&file, vec![7; 100_000]).unwrap();
+        let (hash, _) = blobs.import(&file, false, |_| {}).await.unwrap();
+        let mut changed = vec![7; 100_000];
+        changed[50_000] = 8;
+        std::fs::write(&file, changed).unwrap();
+        assert_eq!(read(&blobs, hash, 0..30_000).await.unwrap(), vec![7; 30_000]);
+        read(&blobs, hash, 49_999..50_001).await.unwrap_err();
+        std::fs::write(&file, vec![7; 30_000]).unwrap();
+        read(&blobs, hash, 0..100_000).await.unwrap_err();
+    }
+}
