@@ -57,7 +57,8 @@ pub(crate) async fn checkout(
     check_collisions(manifest, files, to)?;
     let mut folders = Folders::below(to);
     // Links last: no file is ever written through one.
-    let (links, regular): (Vec<&FileEntry>, Vec<_>) = files.iter().copied().partition(|file| file.mode == Mode::Symlink);
+    let (links, regular): (Vec<&FileEntry>, Vec<_>) =
+        files.iter().copied().partition(|file| file.mode == Mode::Symlink);
     let (mut targets, mut in_the_way) = (Vec::with_capacity(regular.len()), Ok(()));
     for file in regular {
         match folders.make_for(&file.path) {

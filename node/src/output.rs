@@ -182,7 +182,8 @@ impl Display for Written {
             (self.symlinks, "symbolic links"),
             (self.kept, "there already"),
         ];
-        let ways: Vec<_> = ways.iter().filter(|(files, _)| *files > 0).map(|(files, way)| format!("{files} {way}")).collect();
+        let ways: Vec<_> =
+            ways.iter().filter(|(files, _)| *files > 0).map(|(files, way)| format!("{files} {way}")).collect();
         f.write_str(&ways.join(", "))
     }
 }

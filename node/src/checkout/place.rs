@@ -139,12 +139,12 @@ impl Placer {
         for target in large {
             self.clone().large(target).await?;
         }
-        let read: Vec<_> =
-            stream::iter(small).map(|target| self.read(target)).buffered(READS).try_collect().await?;
+        let read: Vec<_> = stream::iter(small).map(|target| self.read(target)).buffered(READS).try_collect().await?;
         let this = self.clone();
         blocking(move || {
             for (target, bytes) in read {
-                let copied = this.make(&target.path, |new| fs::write(new, bytes).and_then(|()| set_mode(new, target.mode)));
+                let copied =
+                    this.make(&target.path, |new| fs::write(new, bytes).and_then(|()| set_mode(new, target.mode)));
                 copied.map_err(|source| write_error(&target.path, source))?;
                 this.count(|written| written.copied += 1);
             }

@@ -22,7 +22,8 @@ pub(super) async fn run(context: &Context, get: cli::Get, bars: Bars) -> Result<
     };
     let (to, hf_cache) = (absolute(get.to)?, absolute(hf_cache)?);
     let session = session::open(context, &get.network).await?;
-    let call = Call::Get(Get { repo: get.repo, include: get.include, exclude: get.exclude, to, hf_cache, copy: get.copy });
+    let call =
+        Call::Get(Get { repo: get.repo, include: get.include, exclude: get.exclude, to, hf_cache, copy: get.copy });
     let got: Got = session.call(call, bars).await?;
     output::print(&got, context.json)
 }
