@@ -1,16 +1,20 @@
 //! Writing files out to a folder: each one whole or not at all, and never outside the folder.
 
+pub(crate) mod hub_cache;
+mod place;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use huddle_protocol::{FileEntry, FilePath, Manifest, Mode, symlink_stays_inside};
 
+pub use self::place::Written;
+use self::place::{Keep, Placer, Target};
 use crate::store::{BlobError, Blobs};
 
 /// The longest target of a symbolic link, in bytes.
@@ -37,7 +41,8 @@ pub enum CheckoutError {
     Blobs(#[from] BlobError),
 }
 
-/// Writes `files`, whose bytes are all here, below `to`. Files that are there already are left alone.
+/// Writes `files`, whose bytes are all here, below `to`. Files that are there already are left alone. With `copy` every
+/// file is the user's to write to; otherwise large ones may be read-only links to the store.
 ///
 /// # Errors
 /// See [`CheckoutError`]; files written before it stay.
@@ -46,18 +51,33 @@ pub(crate) async fn checkout(
     manifest: &Manifest,
     files: &[&FileEntry],
     to: &Path,
-) -> Result<(), CheckoutError> {
+    copy: bool,
+) -> Result<Written, CheckoutError> {
     fs::create_dir_all(to).map_err(|source| CheckoutError::Write { path: to.to_owned(), source })?;
     check_collisions(manifest, files, to)?;
+    let mut folders = Folders::below(to);
     // Links last: no file is ever written through one.
-    let (links, regular): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.mode == Mode::Symlink);
+    let (links, regular): (Vec<&FileEntry>, Vec<_>) =
+        files.iter().copied().partition(|file| file.mode == Mode::Symlink);
+    let (mut targets, mut in_the_way) = (Vec::with_capacity(regular.len()), Ok(()));
     for file in regular {
-        write_file(blobs, file, to).await?;
+        match folders.make_for(&file.path) {
+            Ok(path) => targets.push(Target { path, blob: file.blake3, size: file.size, mode: file.mode }),
+            Err(error) => {
+                in_the_way = Err(error);
+                break;
+            }
+        }
     }
+    let placer = Placer::new(blobs, to, Keep::SameBytes, copy);
+    placer.place(targets).await?;
+    in_the_way?;
+    let mut written = placer.written();
     for link in links {
-        write_link(blobs, link, to).await?;
+        write_link(blobs, link, &mut folders).await?;
+        written.symlinks += 1;
     }
-    Ok(())
+    Ok(written)
 }
 
 fn check_collisions(manifest: &Manifest, files: &[&FileEntry], to: &Path) -> Result<(), CheckoutError> {
@@ -95,31 +115,15 @@ fn ignores_case(dir: &Path) -> bool {
     dir.join(name).exists()
 }
 
-async fn write_file(blobs: &Blobs, file: &FileEntry, to: &Path) -> Result<(), CheckoutError> {
-    let path = to.join(file.path.as_str());
-    let write = |source| CheckoutError::Write { path: path.clone(), source };
-    let dir = parent(to, &file.path)?;
-    if is_same(&path, file).await {
-        return set_mode(&path, file.mode).map_err(write);
-    }
-    // Beside its place, so that the last step is a rename; removed if anything fails.
-    let part = tempfile::Builder::new().prefix(".huddle-").suffix(".part").tempdir_in(&dir).map_err(write)?;
-    let whole = part.path().join("file");
-    blobs.export(file.blake3, &whole).await?;
-    set_mode(&whole, file.mode).map_err(write)?;
-    fs::rename(&whole, &path).map_err(write)
-}
-
-async fn write_link(blobs: &Blobs, link: &FileEntry, to: &Path) -> Result<(), CheckoutError> {
+async fn write_link(blobs: &Blobs, link: &FileEntry, folders: &mut Folders) -> Result<(), CheckoutError> {
     let escape = || CheckoutError::Escape { path: link.path.clone() };
     let target = blobs.small(link.blake3, MAX_TARGET).await?.ok_or_else(escape)?;
     let target = std::str::from_utf8(&target).map_err(|_| escape())?;
     if !symlink_stays_inside(&link.path, target) {
         return Err(escape());
     }
-    let path = to.join(link.path.as_str());
+    let path = folders.make_for(&link.path)?;
     let write = |source| CheckoutError::Write { path: path.clone(), source };
-    parent(to, &link.path)?;
     if fs::read_link(&path).is_ok_and(|there| there == Path::new(target)) {
         return Ok(());
     }
@@ -141,54 +145,42 @@ fn make_link(target: &str, path: &Path) -> io::Result<()> {
     fs::write(path, target)
 }
 
-/// Makes the folders above a file, going through no symbolic link below `to`.
-fn parent(to: &Path, path: &FilePath) -> Result<PathBuf, CheckoutError> {
-    let mut dir = to.to_owned();
-    let mut parts = path.as_str().split('/').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            break;
-        }
-        dir.push(part);
-        match fs::symlink_metadata(&dir) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(CheckoutError::InTheWay { path: dir }),
-            Err(_) => {
-                fs::create_dir(&dir).map_err(|source| CheckoutError::Write { path: dir.clone(), source })?;
+/// The folders that files go to.
+struct Folders {
+    root: PathBuf,
+    /// Those known to be there, and to be no symbolic links.
+    checked: HashSet<String>,
+}
+
+impl Folders {
+    fn below(root: &Path) -> Self {
+        Self { root: root.to_owned(), checked: HashSet::new() }
+    }
+
+    /// Makes the folders above a file, going through no symbolic link below the root; returns where the file goes.
+    fn make_for(&mut self, path: &FilePath) -> Result<PathBuf, CheckoutError> {
+        let text = path.as_str();
+        if let Some((above, _)) = text.rsplit_once('/')
+            && !self.checked.contains(above)
+        {
+            for (end, _) in text.match_indices('/') {
+                self.make(&text[..end])?;
             }
         }
+        Ok(self.root.join(text))
     }
-    Ok(dir)
-}
 
-/// Reports whether the file is there already, byte for byte. Reads it on a thread of its own: it may be large.
-async fn is_same(path: &Path, file: &FileEntry) -> bool {
-    if !fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == file.size) {
-        return false;
+    fn make(&mut self, folder: &str) -> Result<(), CheckoutError> {
+        if self.checked.contains(folder) {
+            return Ok(());
+        }
+        let path = self.root.join(folder);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(CheckoutError::InTheWay { path }),
+            Err(_) => fs::create_dir(&path).map_err(|source| CheckoutError::Write { path, source })?,
+        }
+        self.checked.insert(folder.to_owned());
+        Ok(())
     }
-    let (path, expected) = (path.to_owned(), file.blake3.0);
-    let hash = move || {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(fs::File::open(path)?).map(|hasher| *hasher.finalize().as_bytes())
-    };
-    matches!(tokio::task::spawn_blocking(hash).await, Ok(Ok(hash)) if hash == expected)
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: Mode) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut permissions = fs::metadata(path)?.permissions();
-    let bits = permissions.mode();
-    // Executable for whoever may read it; the rest is the user's umask.
-    let wanted = if mode == Mode::Executable { bits | (bits & 0o444) >> 2 } else { bits & !0o111 };
-    if wanted != bits {
-        permissions.set_mode(wanted);
-        fs::set_permissions(path, permissions)?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn set_mode(_: &Path, _: Mode) -> io::Result<()> {
-    Ok(())
 }

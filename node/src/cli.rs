@@ -202,6 +202,12 @@ pub struct Get {
     /// Write the files to this folder; without it they stay in the store, for the gateway.
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+    /// Write the files to the cache that hub clients share, where they find them offline [default: theirs].
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "to")]
+    pub hf_cache: Option<Option<PathBuf>>,
+    /// Write real copies, which may be changed; else large files are read-only links to the store if need be.
+    #[arg(long)]
+    pub copy: bool,
     /// How to reach others, if no node runs.
     #[command(flatten)]
     pub network: Network,

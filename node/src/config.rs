@@ -222,6 +222,27 @@ impl Config {
     }
 }
 
+/// Returns where hub clients keep their cache, or `None` if the user has no home directory.
+pub fn hub_cache() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    hub_cache_by(variable, std::env::home_dir())
+}
+
+/// As the clients' own `constants.py` has it.
+fn hub_cache_by(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let path = |name: &str| {
+        let path = PathBuf::from(variable(name)?);
+        match (path.strip_prefix("~"), &home) {
+            (Ok(rest), Some(home)) => Some(home.join(rest)),
+            _ => Some(path),
+        }
+    };
+    let cache = || path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|home| home.join(".cache")));
+    let hf_home = || path("HF_HOME").or_else(|| cache().map(|cache| cache.join("huggingface")));
+    path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| hf_home().map(|home| home.join("hub")))
+}
+
 /// Returns section and key of `HUDDLE_<SECTION>_<KEY>`.
 fn setting(variable: &str) -> Option<(String, String)> {
     let rest = variable.strip_prefix("HUDDLE_")?.to_ascii_lowercase();
@@ -284,6 +305,19 @@ mod tests {
         let variable = ("HUDDLE_PUBLISHER_AUTHOR".to_owned(), OsString::from_vec(vec![0xe9]));
         let message = Config::merge("file", "", [variable]).unwrap_err().to_string();
         assert!(message.starts_with("HUDDLE_PUBLISHER_AUTHOR: not UTF-8"), "{message}");
+    }
+
+    #[test]
+    fn the_cache_of_hub_clients_is_where_they_look_for_it() {
+        let find = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| value.into());
+            hub_cache_by(variable, Some("/home/ada".into())).unwrap()
+        };
+        assert_eq!(find(&[]), PathBuf::from("/home/ada/.cache/huggingface/hub"));
+        assert_eq!(find(&[("XDG_CACHE_HOME", "/x")]), PathBuf::from("/x/huggingface/hub"));
+        assert_eq!(find(&[("HF_HOME", "~/hf"), ("XDG_CACHE_HOME", "/x")]), PathBuf::from("/home/ada/hf/hub"));
+        assert_eq!(find(&[("HF_HUB_CACHE", "/y"), ("HF_HOME", "/z")]), PathBuf::from("/y"));
+        assert_eq!(hub_cache_by(|_| None, None), None);
     }
 
     #[test]

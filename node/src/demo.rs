@@ -135,7 +135,7 @@ impl Demo {
 }
 
 fn everything(published: &Published) -> Get {
-    Get { repo: published.repo.to_string(), include: vec![], exclude: vec![], to: None }
+    Get { repo: published.repo.to_string(), ..Get::default() }
 }
 
 fn loopback_only(config: &mut Config) {

@@ -4,6 +4,8 @@ use huddle_protocol::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::transfer::Source;
+
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "event")]
@@ -12,6 +14,8 @@ pub enum Event {
     Total { files: u64, bytes: u64 },
     /// How far one file is, in bytes.
     File { name: String, done: u64, size: u64 },
+    /// Who sends a file, how fast, and which way; about twice a second.
+    Sources { file: String, sources: Vec<Source> },
     /// A step in words.
     Step { text: String },
     /// Something the user should know although the work goes on.
@@ -39,6 +43,13 @@ impl Events {
     pub fn file(&self, name: &str, done: u64, size: u64) {
         if let Some(send) = &self.0 {
             let _ = send.try_send(Event::File { name: name.to_owned(), done, size });
+        }
+    }
+
+    /// Reports who sends a file; may be dropped.
+    pub fn sources(&self, file: &str, sources: Vec<Source>) {
+        if let Some(send) = &self.0 {
+            let _ = send.try_send(Event::Sources { file: file.to_owned(), sources });
         }
     }
 

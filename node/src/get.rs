@@ -1,40 +1,29 @@
 //! Getting a repository: resolve, fetch what is missing, check what only a stranger vouches for, write it out.
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+mod files;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use std::{path::PathBuf, sync::Arc};
+
+use futures::StreamExt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use huddle_protocol::{BlobHash, BlobHasher, DhtKey, FileEntry, GitOid, PublicKey, RepoId, Sha256, lfs_pointer_oid};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::{
-    checkout::{self, CheckoutError},
+    checkout::{self, CheckoutError, Written},
     events::{Event, Events},
-    home::{NoRoom, check_room},
+    home::NoRoom,
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
     store::{BlobError, Held, IndexError, StoreError},
-    transfer::{FetchError, Holders, Lie},
+    transfer::{FetchError, Holders, Lie, Source},
     trust::Reason,
 };
 
-/// How many files are fetched at once.
-const AT_ONCE: usize = 4;
-
-/// A disk with less room than this (16 MiB) counts as full.
-const FULL: u64 = 16 << 20;
-
 /// What to get, and where to put it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Get {
     /// The repository, with `@<revision>` or without.
     pub repo: String,
@@ -44,6 +33,12 @@ pub struct Get {
     pub exclude: Vec<String>,
     /// A folder to write the files to; without one they stay in the store.
     pub to: Option<PathBuf>,
+    /// The hub clients' cache, to write the files into instead.
+    #[serde(default)]
+    pub hf_cache: Option<PathBuf>,
+    /// Whether files are copied even where links to the store would do.
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// What was got.
@@ -65,6 +60,10 @@ pub struct Got {
     pub fetched: u64,
     /// Where the files were written.
     pub to: Option<PathBuf>,
+    /// How they were written.
+    pub written: Option<Written>,
+    /// Who sent them, and who failed to.
+    pub sources: Vec<Source>,
     /// Who sent bytes that did not verify.
     pub lies: Vec<Lie>,
 }
@@ -144,9 +143,15 @@ impl Node {
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
         let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
-        if let Some(to) = &get.to {
+        let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
+        if let Some(to) = &to {
             events.step(format!("writing to {}", to.display())).await;
-            checkout::checkout(&self.store().blobs, manifest, &files, to).await?;
+            written = Some(checkout::checkout(blobs, manifest, &files, to, get.copy).await?);
+        } else if let Some(cache) = &get.hf_cache {
+            events.step(format!("writing to {}", cache.display())).await;
+            let name = (&repo, &revision);
+            let (snapshot, done) = checkout::hub_cache::write(blobs, name, manifest, &files, cache, get.copy).await?;
+            (to, written) = (Some(snapshot), Some(done));
         }
         Ok(Got {
             repo,
@@ -155,8 +160,10 @@ impl Node {
             reasons: resolved.reasons.iter().map(|reason: &Reason| reason.word().to_owned()).collect(),
             files: files.len() as u64,
             bytes,
-            fetched,
-            to: get.to,
+            fetched: fetched.bytes,
+            to,
+            written,
+            sources: fetched.sources,
             lies: self.transfer().peers().lies_since(next_lie),
         })
     }
@@ -178,71 +185,6 @@ impl Node {
     pub(crate) fn holders(&self, resolved: &Resolved, blob: Option<BlobHash>) -> Holders {
         let keys = resolved.keys().into_iter().chain(blob.map(DhtKey::blob)).collect();
         self.transfer().holders(keys, Vec::new())
-    }
-
-    async fn fetch_files(&self, resolved: &Resolved, files: &[&FileEntry], events: &Events) -> Result<u64, GetError> {
-        let (mut missing, mut seen) = (0, HashSet::new());
-        for file in files {
-            if seen.insert(file.blake3) && self.store().blobs.held(file.blake3).await? == Held::Missing {
-                missing += file.size;
-            }
-        }
-        check_room(&self.home().blobs(), missing)?;
-        self.keep(resolved).await?;
-        let holders = self.holders(resolved, files.iter().max_by_key(|file| file.size).map(|file| file.blake3));
-        let fetched = AtomicU64::new(0);
-        stream::iter(files)
-            .map(Ok::<_, GetError>)
-            .try_for_each_concurrent(AT_ONCE, |file| {
-                let (holders, fetched) = (&holders, &fetched);
-                async move {
-                    fetched.fetch_add(self.fetch_file(file, holders, events).await?, Ordering::Relaxed);
-                    if resolved.must_hash() {
-                        self.check(file, resolved.manifest.signer()).await?;
-                    }
-                    Ok(())
-                }
-            })
-            .await?;
-        self.store().flush().await?;
-        Ok(fetched.into_inner())
-    }
-
-    /// Fetches one file unless it is here; returns how many bytes arrived.
-    async fn fetch_file(&self, file: &FileEntry, holders: &Holders, events: &Events) -> Result<u64, GetError> {
-        let name = file.path.as_str();
-        if let Held::Complete(actual) = self.store().blobs.held(file.blake3).await? {
-            if actual != file.size {
-                let source = FetchError::WrongSize { blob: file.blake3, claimed: file.size, actual: Some(actual) };
-                return Err(GetError::Fetch { path: name.to_owned(), source: Arc::new(source) });
-            }
-            events.file(name, file.size, file.size);
-            return Ok(0);
-        }
-        let here = self.store().blobs.parts(file.blake3).await?.total_bytes(); // of an earlier try
-        let job = self.transfer().start(file.blake3, file.size, holders);
-        let mut progress = job.progress.clone();
-        let mut finished = std::pin::pin!(job.finished());
-        let next_lie = self.transfer().peers().next_lie();
-        let result = loop {
-            tokio::select! {
-                result = &mut finished => break result,
-                Ok(()) = progress.changed() => events.file(name, here + progress.borrow().received, file.size),
-            }
-        };
-        for lie in self.transfer().peers().lies_since(next_lie).into_iter().filter(|lie| lie.blob == file.blake3) {
-            events.tell(Event::Lie { node: lie.node, file: name.to_owned() }).await;
-        }
-        if let Err(source) = result {
-            if matches!(*source, FetchError::Local { .. }) {
-                // The store says only that it cannot go on; a full disk is the likely reason, and has a way out.
-                check_room(&self.home().blobs(), file.size.max(FULL))?;
-            }
-            return Err(GetError::Fetch { path: name.to_owned(), source });
-        }
-        events.file(name, file.size, file.size);
-        let received = progress.borrow().received;
-        Ok(received)
     }
 
     /// Hashes a file in full, once, and compares with what the commit names.

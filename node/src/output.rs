@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
 use crate::{
+    checkout::Written,
     config::Config,
     failure::{Code, Failure},
     get::Got,
@@ -166,10 +167,29 @@ impl Display for Got {
             Some(to) => write!(f, "in         {}", clean(&to.display().to_string()))?,
             None => write!(f, "in         the store, for the gateway; `--to <folder>` writes the files out")?,
         }
+        if let Some(written) = self.written.map(|written| written.to_string()).filter(|written| !written.is_empty()) {
+            write!(f, "\nwritten    {written}")?;
+        }
         for lie in &self.lies {
             write!(f, "\nliar       {} ({}: {})", lie.node, lie.blob, clean(&lie.evidence))?;
         }
         Ok(())
+    }
+}
+
+impl Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let copied = if self.across_file_systems { "copied (the store is on another file system)" } else { "copied" };
+        let ways = [
+            (self.reflinked, "sharing blocks with the store"),
+            (self.linked, "linked to the store (read-only)"),
+            (self.copied, copied),
+            (self.symlinks, "symbolic links"),
+            (self.kept, "there already"),
+        ];
+        let ways: Vec<_> =
+            ways.iter().filter(|(files, _)| *files > 0).map(|(files, way)| format!("{files} {way}")).collect();
+        f.write_str(&ways.join(", "))
     }
 }
 

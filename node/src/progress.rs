@@ -1,14 +1,19 @@
 //! Progress bars, on a terminal only: one for all, one for each large file under way.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io::{IsTerminal, stderr},
     time::{Duration, Instant},
 };
 
+use huddle_protocol::NodeId;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::{events::Event, output};
+use crate::{
+    events::Event,
+    output,
+    transfer::{Source, State},
+};
 
 /// The most files that have a bar of their own at once.
 const MOST: usize = 6;
@@ -26,6 +31,8 @@ pub(crate) struct Bars {
     total: Option<ProgressBar>,
     bars: HashMap<String, ProgressBar>,
     done: HashMap<String, u64>,
+    /// Who sends what.
+    sending: HashMap<String, BTreeSet<NodeId>>,
 }
 
 impl Bars {
@@ -38,6 +45,7 @@ impl Bars {
             total: None,
             bars: HashMap::new(),
             done: HashMap::new(),
+            sending: HashMap::new(),
         }
     }
 
@@ -59,7 +67,8 @@ impl Bars {
                 self.total = Some(bar);
             }
             Event::File { name, done, size } if self.is_terminal => self.file(name, *done, *size),
-            Event::Step { .. } | Event::Total { .. } | Event::File { .. } => {}
+            Event::Sources { file, sources } if self.is_terminal => self.sources(file, sources),
+            Event::Step { .. } | Event::Total { .. } | Event::File { .. } | Event::Sources { .. } => {}
         }
     }
 
@@ -69,6 +78,7 @@ impl Bars {
             total.inc(done.saturating_sub(before));
         }
         if done >= size {
+            self.sending.remove(name);
             if let Some(bar) = self.bars.remove(name) {
                 bar.finish_and_clear();
             }
@@ -81,6 +91,20 @@ impl Bars {
         }
         if let Some(bar) = self.bars.get(name) {
             bar.set_position(done);
+        }
+    }
+
+    /// Shows beside a file how many peers send it.
+    fn sources(&mut self, file: &str, sources: &[Source]) {
+        let sending = sources.iter().filter(|source| source.state == State::Sending);
+        self.sending.insert(file.to_owned(), sending.map(|source| source.node).collect());
+        if let Some(bar) = self.bars.get(file) {
+            let peers = self.sending.get(file).map_or(0, BTreeSet::len) as u64;
+            bar.set_message(format!("{} from {}", shortened(&output::clean(file)), output::count(peers, "peer")));
+        }
+        if let Some(total) = &self.total {
+            let peers: BTreeSet<_> = self.sending.values().flatten().collect();
+            total.set_message(format!("all from {}", output::count(peers.len() as u64, "peer")));
         }
     }
 

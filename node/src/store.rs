@@ -7,7 +7,9 @@
 mod blobs;
 mod files;
 mod index;
+mod link;
 mod peers;
+mod read;
 pub mod records;
 mod table;
 
@@ -16,7 +18,7 @@ use std::{io, path::PathBuf};
 use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
-pub(crate) use self::files::BlobFiles;
+pub(crate) use self::{files::BlobFiles, link::link};
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},

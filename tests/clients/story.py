@@ -54,8 +54,8 @@ def files_of(folder):
 class Story:
     """What is asked of whom, and a fresh folder to put the answers into."""
 
-    def __init__(self, repo, expected, scratch):
-        self.repo, self.expected, self.scratch = repo, expected, scratch
+    def __init__(self, repo, expected, scratch, cache):
+        self.repo, self.expected, self.scratch, self.cache = repo, expected, scratch, cache
         self.files = files_of(expected)
         self.largest = max(self.files, key=lambda name: (expected / name).stat().st_size)
 
@@ -74,6 +74,20 @@ def hf_download_is_byte_identical(story):
     snapshots = list(home.glob("hub/models--*/snapshots/*"))
     same(len(snapshots), 1, "snapshots in the cache of hf")
     same(files_of(snapshots[0]), story.files, "what hf download wrote")
+
+
+@check
+def what_huddle_put_into_the_cache_is_found_offline(story):
+    if not story.cache:
+        return
+    folder = hub.snapshot_download(story.repo, cache_dir=story.cache, local_files_only=True)
+    same(files_of(Path(folder)), story.files, "the snapshot")
+    found = hub.scan_cache_dir(story.cache)
+    same([str(warning) for warning in found.warnings], [], "what is wrong with the cache")
+    same([repo.repo_id for repo in found.repos], [story.repo], "repositories in the cache")
+    before = {path: path.stat().st_ino for path in story.cache.glob("*/blobs/*")}
+    hub.snapshot_download(story.repo, cache_dir=story.cache)
+    same({path: path.stat().st_ino for path in story.cache.glob("*/blobs/*")}, before, "blobs after a download")
 
 
 @check
@@ -214,6 +228,7 @@ def main():
     parser.add_argument("--endpoint", required=True, help="the gateway, such as http://127.0.0.1:8080")
     parser.add_argument("--repo", required=True, help="PUBLISHER/NAME")
     parser.add_argument("--expected", required=True, type=Path, help="the folder that was published")
+    parser.add_argument("--cache", type=Path, help="a cache that `huddle get --hf-cache` filled with it")
     args = parser.parse_args()
     if not (args.expected / "README.md").is_file():
         parser.error(f"{args.expected} holds no README.md: not the folder of a model")
@@ -226,7 +241,7 @@ def main():
         from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
         print(f"huggingface_hub {hub.__version__} at {args.endpoint}", flush=True)
-        story = Story(args.repo, args.expected, Path(scratch))
+        story = Story(args.repo, args.expected, Path(scratch), args.cache)
         for function in CHECKS:
             name = function.__name__.replace("_", " ")
             try:

@@ -18,9 +18,14 @@ fn hub_clients_download_a_real_model_that_a_stranger_published() -> Result<()> {
     let revision = published["revision"].as_str().context("no revision")?;
     wait_until(Duration::from_secs(20), || reader.json(["resolve", repo]))?;
 
+    let cache = folder.path().join("cache");
+    let hf_cache = format!("--hf-cache={}", cache.display());
+    let apart = ["get", repo, &hf_cache, "--bootstrap", &middle.address()?, "--listen", "127.0.0.1:0", "--no-mdns"];
+    json_in(&folder.path().join("apart"), apart)?; // the reader has nothing yet, and shall fetch for its clients
+
     let mut story = Command::new(clients::python());
     story.arg(clients::script("story.py")).args(["--endpoint", &reader.gateway()?, "--repo", repo]);
-    let story = story.arg("--expected").arg(&model).output()?;
+    let story = story.arg("--expected").arg(&model).arg("--cache").arg(&cache).output()?;
     let (said, wrong) = (String::from_utf8_lossy(&story.stdout), String::from_utf8_lossy(&story.stderr));
     ensure!(story.status.success(), "{said}\n{wrong}\nthe node's log:\n{}", reader.log());
     println!("{said}");

@@ -1,5 +1,9 @@
 //! A real store, and folders in which something is already.
 
+mod cache;
+#[cfg(unix)]
+mod sharing;
+
 use huddle_protocol::{BlobHash, SecretKey, blob_oid};
 
 use super::*;
@@ -38,11 +42,15 @@ impl Desk {
         desk
     }
 
-    async fn checkout(&self) -> Result<(), CheckoutError> {
+    async fn checkout(&self) -> Result<Written, CheckoutError> {
+        self.checkout_with(false).await
+    }
+
+    async fn checkout_with(&self, copy: bool) -> Result<Written, CheckoutError> {
         let repo = "hf:x".parse().unwrap();
         let manifest = manifest(&repo, &SecretKey::from_bytes([1; 32]), self.files.clone());
         let files: Vec<_> = manifest.value().files().iter().collect();
-        checkout(&self.store.blobs, manifest.value(), &files, &self.to()).await
+        checkout(&self.store.blobs, manifest.value(), &files, &self.to(), copy).await
     }
 
     fn read(&self, path: &str) -> String {
@@ -153,4 +161,21 @@ fn names_that_differ_in_case_only_are_found_among_those_that_are_wanted() {
     assert_eq!(find(&[0, 1, 2, 3, 4]).as_deref(), Some("A/x a/y"));
     assert_eq!(find(&[1, 3, 4]).as_deref(), Some("README readme"), "the manifest's first pair is not the only one");
     assert_eq!(find(&[0, 1, 3]), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: 10 000 files of 4 KiB"]
+async fn many_small_files() {
+    let mut desk = Desk::new().await;
+    for at in 0..10_000 {
+        let text = format!("{at:04096}");
+        desk = desk.file(&format!("{:02}/{at:05}", at % 100), &text).await;
+    }
+    desk.store.flush().await.unwrap();
+    for _ in 0..3 {
+        let start = std::time::Instant::now();
+        desk.checkout().await.unwrap();
+        println!("checkout {:?}", start.elapsed());
+        fs::remove_dir_all(desk.to()).unwrap();
+    }
 }

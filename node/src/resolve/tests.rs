@@ -32,7 +32,7 @@ fn own_key(host: &Host) -> SecretKey {
 }
 
 fn get(repo: String) -> Get {
-    Get { repo, include: vec![], exclude: vec![], to: None }
+    Get { repo, ..Get::default() }
 }
 
 #[tokio::test]

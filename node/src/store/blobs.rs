@@ -1,8 +1,6 @@
 //! Bytes by BLAKE3: a thin face over iroh's file store that speaks the protocol's types.
 
 use std::{
-    io,
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,14 +12,12 @@ use iroh_blobs::{
     BlobFormat, Hash, HashAndFormat,
     api::{
         Store,
-        blobs::{AddPathOptions, AddProgressItem, BlobStatus, ExportMode, ExportOptions, ImportMode},
-        proto::{Bitfield, ExportRangesItem},
+        blobs::{AddPathOptions, AddProgressItem, BlobStatus, ImportMode},
+        proto::Bitfield,
     },
     hashseq::HashSeq,
     store::fs::{FsStore, options::PathOptions},
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 /// Why a blob cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -231,48 +227,9 @@ impl Blobs {
         bytes.map(Some).map_err(|error| store_error("read")(&error))
     }
 
-    /// Streams a range that is here; ends early, with an error, if it is not.
-    pub fn read(&self, hash: BlobHash, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-        let store = self.store.clone();
-        let (send, receive) = mpsc::channel(4);
-        tokio::spawn(async move {
-            if range.is_empty() {
-                return;
-            }
-            let items = store.blobs().export_ranges(to_iroh(hash), range.clone()).stream();
-            let mut items = std::pin::pin!(items);
-            while let Some(item) = items.next().await {
-                let sent = match item {
-                    ExportRangesItem::Size(_) => continue,
-                    ExportRangesItem::Data(leaf) => {
-                        // Leaves are whole chunks; the range may begin and end inside one.
-                        let end = leaf.offset + leaf.data.len() as u64;
-                        let from = range.start.clamp(leaf.offset, end) - leaf.offset;
-                        let to = range.end.clamp(leaf.offset, end) - leaf.offset;
-                        let data = leaf.data.slice(from as usize..to as usize);
-                        if data.is_empty() { Ok(()) } else { send.send(Ok(data)).await }
-                    }
-                    ExportRangesItem::Error(error) => send.send(Err(io::Error::other(format!("{error:#}")))).await,
-                };
-                if sent.is_err() {
-                    return;
-                }
-            }
-        });
-        ReceiverStream::new(receive)
-    }
-
-    /// Writes a complete blob to a file, copying on write where the file system can.
-    ///
-    /// # Errors
-    /// If it is not here, or the disk is full.
-    pub async fn export(&self, hash: BlobHash, target: &Path) -> Result<(), BlobError> {
-        if !self.is_complete(hash).await? {
-            return Err(BlobError::Missing { hash });
-        }
-        let options = ExportOptions { hash: to_iroh(hash), mode: ExportMode::Copy, target: target.to_owned() };
-        let exported = self.store.blobs().export_with_opts(options).finish().await;
-        exported.map(drop).map_err(|error| BlobError::Store { doing: "copy from", reason: format!("{error:#}") })
+    /// Returns where the bytes of a blob are if the store has a file of its own for them.
+    pub(super) fn data_path(&self, hash: BlobHash) -> PathBuf {
+        self.paths.data_path(&to_iroh(hash))
     }
 
     /// Returns every complete blob.

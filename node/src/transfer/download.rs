@@ -546,6 +546,7 @@ impl Driver {
                 end: Arc::clone(&end),
                 reached: Arc::clone(&reached),
                 heard: Arc::clone(&peer.heard),
+                throttle: self.transfer.0.limits.down(order.node, path_of(&connection).is_lan()),
                 events: self.events.clone(),
             };
             let (id, blobs) = (order.id, self.transfer.0.blobs.clone());

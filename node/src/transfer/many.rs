@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::{FetchError, Holders, Inner, Lie, Transfer, piece::STALL};
-use crate::{clock::unix_now, endpoint::to_iroh};
+use crate::{clock::unix_now, endpoint::to_iroh, path::path_of};
 
 /// The largest blob that is fetched together with others, in bytes.
 pub(crate) const SMALL: u64 = 64 << 10;
@@ -150,6 +150,7 @@ impl Inner {
         let silent = |_| Trouble::Failed("it fell silent".to_owned());
         let id = to_iroh(node).ok_or_else(|| Trouble::Failed("not an address".to_owned()))?;
         let connection = self.pool.get_or_connect(id).await.map_err(|error| failed(&error))?;
+        let throttle = self.limits.down(node, path_of(&connection).is_lan());
         let hashes = wanted.iter().map(|(hash, _)| Hash::from_bytes(hash.0)).collect();
         let ranges = ChunkRangesSeq::from_ranges_infinite([ChunkRanges::all()]);
         let request = GetManyRequest::new(hashes, ranges);
@@ -180,6 +181,7 @@ impl Inner {
                     BlobContentNext::Done(end) => break end,
                 }
             };
+            throttle.take(*size).await;
             got.push(bytes.freeze());
             next = match end.next() {
                 EndBlobNext::MoreChildren(child) => Some(child),

@@ -25,7 +25,7 @@ use super::{
     peers::evidence,
     plan::{OrderId, chunks},
 };
-use crate::store::Blobs;
+use crate::{limits::Throttle, store::Blobs};
 
 /// How long a provider may take for each [`LEAST`] bytes before others are asked; hub clients give up after 10 s.
 pub(super) const STALL: Duration = Duration::from_secs(7);
@@ -63,6 +63,8 @@ pub(super) struct Piece {
     pub(super) reached: Arc<AtomicU64>,
     /// What arrived from this peer in all, so that one slow request among many is not taken for a silent peer.
     pub(super) heard: Arc<AtomicU64>,
+    /// What may be received from this peer.
+    pub(super) throttle: Throttle,
     pub(super) events: mpsc::Sender<Event>,
 }
 
@@ -124,6 +126,7 @@ impl Piece {
                     };
                     if let BaoContentItem::Leaf(leaf) = &item {
                         at = leaf.offset + leaf.data.len() as u64;
+                        self.throttle.take(leaf.data.len() as u64).await;
                         self.reached.store(at, Relaxed);
                         self.heard.fetch_add(leaf.data.len() as u64, Relaxed);
                     }

@@ -24,12 +24,13 @@ pub(super) const GROUP: u64 = 16 << 10;
 pub(super) const LEAST: u64 = 256 << 10;
 /// The most that is asked for in one request, in bytes.
 pub(super) const MOST: u64 = 32 << 20;
-/// A request should take about this long.
-const WORTH: Duration = Duration::from_secs(1);
-/// How many requests one peer answers at once: one that flows, one that waits for it, one on its way.
-pub(super) const PER_PEER: usize = 3;
+/// A request should take about this long, if it were alone.
+const WORTH: Duration = Duration::from_millis(300);
+/// How many requests one peer answers at once. Each has a window of 2 MiB, and eight of those fill 1 Gbit/s over a round
+/// trip of 100 ms.
+pub(super) const PER_PEER: usize = 8;
 /// How many requests there are at once in all.
-pub(super) const IN_ALL: usize = 96;
+pub(super) const IN_ALL: usize = 128;
 /// Somebody's remainder is worth taking over if it takes longer than this.
 const WORTH_TAKING: Duration = Duration::from_millis(500);
 /// A reader's request that got nothing for so long is asked of a second peer.

@@ -1,0 +1,182 @@
+//! Reading at the speed of the disk: verified bytes come straight from the store's own file, in large pieces.
+//!
+//! iroh's own reader hands out 1 KiB at a time. Only what its bitfield says was verified is read here. Blobs without a
+//! file of their own (small ones, and files that stay where their user has them) go through iroh, which hashes them
+//! again on the way: a user may have changed such a file since.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+    path::Path,
+};
+
+use bao_tree::{ChunkNum, ChunkRanges, io::mixed::EncodedItem};
+use bytes::Bytes;
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    future::ready,
+    stream::{self, BoxStream},
+};
+use huddle_protocol::BlobHash;
+use iroh_blobs::store::fs::options::InlineOptions;
+use tokio::task::JoinHandle;
+
+use super::blobs::{BlobError, Blobs, to_iroh};
+/// How much is read from a file at once: few calls, and still in the cache of a core when it is sent.
+const PIECE: u64 = 512 << 10;
+
+impl Blobs {
+    /// Streams a range that is here; ends early, with an error, if it is not.
+    pub fn read(&self, hash: BlobHash, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let blobs = self.clone();
+        stream::once(async move { blobs.open_range(hash, range).await.map_err(io::Error::other) }).try_flatten()
+    }
+
+    async fn open_range(
+        &self,
+        hash: BlobHash,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, BlobError> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let here = self.parts(hash).await?;
+        let (path, size, is_complete) = (self.data_path(hash), here.size(), here.is_complete());
+        if !here.ranges.is_superset(&chunks(&range)) || (is_complete && range.end > size) {
+            return Err(BlobError::Missing { hash });
+        }
+        let open = move || {
+            // What is here of an incomplete blob is always in the store's file, which only grows; one that completes
+            // meanwhile keeps it.
+            if is_complete { open_owned(&path, size) } else { File::open(&path).ok() }
+        };
+        match tokio::task::spawn_blocking(open).await {
+            Ok(Some(file)) => Ok(pieces(file, range).boxed()),
+            _ => Ok(self.verified(hash, range).boxed()),
+        }
+    }
+
+    /// Streams a range through iroh, hashing it again.
+    fn verified(&self, hash: BlobHash, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let items = self.iroh().blobs().export_bao(to_iroh(hash), chunks(&range)).stream();
+        items.filter_map(move |item| {
+            ready(match item {
+                EncodedItem::Leaf(leaf) => {
+                    // Leaves are whole chunks; the range may begin and end inside one.
+                    let end = leaf.offset + leaf.data.len() as u64;
+                    let from = range.start.clamp(leaf.offset, end) - leaf.offset;
+                    let to = range.end.clamp(leaf.offset, end) - leaf.offset;
+                    (from < to).then(|| Ok(leaf.data.slice(from as usize..to as usize)))
+                }
+                EncodedItem::Error(error) => Some(Err(io::Error::other(error))),
+                _ => None,
+            })
+        })
+    }
+}
+
+/// Returns the chunks that cover a byte range.
+fn chunks(range: &Range<u64>) -> ChunkRanges {
+    ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end))
+}
+
+/// Opens the store's own file of a complete blob of `size` bytes; `None` if it has none, or none to be relied on.
+pub(super) fn open_owned(path: &Path, size: u64) -> Option<File> {
+    if size <= InlineOptions::default().max_data_inlined {
+        return None;
+    }
+    let file = File::open(path).ok()?;
+    is_whole(&file, size).then_some(file)
+}
+
+/// Reports whether a data file has all its bytes. One that has holes was left behind when its blob, incomplete then,
+/// was published from a file of the user: what was never fetched was never written.
+#[cfg(unix)]
+fn is_whole(file: &File, size: u64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|file| file.is_file() && file.len() == size && file.blocks() * 512 >= size)
+}
+
+#[cfg(not(unix))]
+fn is_whole(_: &File, _: u64) -> bool {
+    false
+}
+
+/// Reads a range of a file, the next piece while the last one is used.
+fn pieces(file: File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let first = ahead(file, range.clone());
+    stream::unfold((first, range), |(reading, range)| async move {
+        let (file, piece) = match reading?.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => return Some((Err(error), (None, range))),
+            Err(error) => return Some((Err(io::Error::other(error)), (None, range))),
+        };
+        let range = range.start + piece.len() as u64..range.end;
+        Some((Ok(piece), (ahead(file, range.clone()), range)))
+    })
+}
+
+type Reading = JoinHandle<io::Result<(File, Bytes)>>;
+
+/// Begins to read the next piece of a range, if there is one.
+fn ahead(mut file: File, range: Range<u64>) -> Option<Reading> {
+    let length = (range.end - range.start).min(PIECE);
+    let read = move || {
+        let mut piece = Vec::with_capacity(length as usize);
+        file.seek(SeekFrom::Start(range.start))?;
+        if (&file).take(length).read_to_end(&mut piece)? as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok((file, piece.into()))
+    };
+    (length > 0).then(|| tokio::task::spawn_blocking(read))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{home::Home, store::Store};
+
+    async fn read(blobs: &Blobs, hash: BlobHash, range: Range<u64>) -> io::Result<Vec<u8>> {
+        Ok(blobs.read(hash, range).try_collect::<Vec<_>>().await?.concat())
+    }
+
+    #[tokio::test]
+    async fn any_range_comes_back_as_it_was_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Store::open(&Home::new(dir.path().join("home"))).await.unwrap().blobs;
+        for size in [5_u64, 16 << 10, (16 << 10) + 1, 2 * PIECE + 4321] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at / 13 % 251) as u8).collect();
+            let owned = blobs.add(bytes.clone()).await.unwrap();
+            let file = dir.path().join("mine");
+            std::fs::write(&file, [b"x", &bytes[..]].concat()).unwrap();
+            let (referenced, _) = blobs.import(&file, false, |_| {}).await.unwrap();
+            let others = [b"x", &bytes[..]].concat();
+            for (from, to) in [(0, size), (1, size), (0, 1), (size / 2, size / 2 + 2), (size - 1, size), (3, 3)] {
+                let (at, end) = (from as usize, to as usize);
+                assert_eq!(read(&blobs, owned, from..to).await.unwrap(), bytes[at..end], "{size} {from}..{to}");
+                assert_eq!(read(&blobs, referenced, from..to).await.unwrap(), others[at..end], "{size} {from}..{to}");
+            }
+            read(&blobs, owned, 0..size + 1).await.unwrap_err();
+            read(&blobs, referenced, size..size + 2).await.unwrap_err();
+        }
+        read(&blobs, BlobHash::of(b"nowhere"), 0..1).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_changed_where_it_lies_is_not_passed_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Store::open(&Home::new(dir.path().join("home"))).await.unwrap().blobs;
+        let file = dir.path().join("mine");
+        std::fs::write(&file, vec![7; 100_000]).unwrap();
+        let (hash, _) = blobs.import(&file, false, |_| {}).await.unwrap();
+        let mut changed = vec![7; 100_000];
+        changed[50_000] = 8;
+        std::fs::write(&file, changed).unwrap();
+        assert_eq!(read(&blobs, hash, 0..30_000).await.unwrap(), vec![7; 30_000]);
+        read(&blobs, hash, 49_999..50_001).await.unwrap_err();
+        std::fs::write(&file, vec![7; 30_000]).unwrap();
+        read(&blobs, hash, 0..100_000).await.unwrap_err();
+    }
+}
