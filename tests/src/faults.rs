@@ -1,6 +1,12 @@
 //! A peer that lies: it holds a repository, says so like everybody else, and flips a byte of what it sends.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use anyhow::{Context, Result};
 use huddle_node::{
@@ -33,6 +39,7 @@ pub struct Liar {
     pub id: NodeId,
     router: Router,
     shutdown: CancellationToken,
+    asked: Arc<AtomicU64>,
 }
 
 impl Liar {
@@ -65,7 +72,8 @@ impl Liar {
         let shutdown = CancellationToken::new();
         let (network, _heard, _driver) = discovery::spawn(options, records, shutdown.clone()).await?;
         let endpoint = endpoint::bind(identity.node(), &listen, &[], &network).await?;
-        let lies = Lies { store: store.blobs.iroh().clone(), spare };
+        let asked = Arc::new(AtomicU64::new(0));
+        let lies = Lies { store: store.blobs.iroh().clone(), spare, asked: Arc::clone(&asked) };
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, lies)
             .accept(exchange::ALPN, Answers::new(store, network.clone()))
@@ -80,7 +88,12 @@ impl Liar {
         for key in keys {
             network.provide(key).await?;
         }
-        Ok(Self { id: identity.node_id(), router, shutdown })
+        Ok(Self { id: identity.node_id(), router, shutdown, asked })
+    }
+
+    /// Returns how often it was asked for bytes.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Stops it.
@@ -94,11 +107,13 @@ impl Liar {
 struct Lies {
     store: BlobStore,
     spare: u64,
+    asked: Arc<AtomicU64>,
 }
 
 impl ProtocolHandler for Lies {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             let (store, spare) = (self.store.clone(), self.spare);
             tokio::spawn(async move {
                 let (Request::Get(request), _) = Request::read_async(&mut receive).await? else { return Ok(()) };

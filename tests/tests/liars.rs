@@ -22,7 +22,7 @@ fn a_flipped_bit_is_caught_and_the_node_that_sent_it_is_named() -> Result<()> {
     let middle = TestNode::start(&[])?;
     let mut source = TestNode::start(&[&middle])?;
     let mut honest = TestNode::start(&[&middle])?;
-    let victim = TestNode::start(&[&middle])?;
+    let mut victim = TestNode::start(&[&middle])?;
     let published = source.publish(&model, "small")?;
     let repo = published["repo"].as_str().context("no repo")?;
     wait_until(SOON, || honest.json(["get", repo]))?;
@@ -54,6 +54,35 @@ fn a_flipped_bit_is_caught_and_the_node_that_sent_it_is_named() -> Result<()> {
     println!("{refused}");
     ensure!(refused.contains(&liar.id.to_string()), "the liar is not named: {refused}");
     ensure!(!there.exists(), "nothing half-written is visible");
+
+    // The evidence outlives the process, however it ends, and the liar is not asked again.
+    let asked = liar.asked();
+    let banned = |victim: &TestNode| -> Result<serde_json::Value> {
+        let banned = victim.json(["peers", "--banned"])?;
+        ensure!(banned[0]["node_id"] == liar.id.to_string(), "{banned}");
+        let lie = &banned[0]["lies"][0];
+        ensure!(lie["range"]["end"] == 3 << 20 && lie["time"].as_u64() > Some(0), "{lie}");
+        let evidence = lie["evidence"].as_str().context("no evidence")?;
+        ensure!(evidence == format!("the bytes at offset {} do not verify", (3 << 20) - (16 << 10)), "{evidence}");
+        Ok(banned)
+    };
+    wait_until(SOON, || banned(&victim))?;
+    victim.kill();
+    banned(&victim).context("without a node")?;
+    victim.restart()?;
+    banned(&victim).context("after a restart")?;
+    ensure!(!victim.run(["get", repo, "--to", to])?.status.success());
+    ensure!(asked > 0 && liar.asked() == asked, "it was asked again");
+
+    // The user can forgive.
+    let id = liar.id.to_string();
+    victim.json(["peers", "forgive", &id])?;
+    ensure!(victim.run(["peers", "forgive", &id])?.status.code() == Some(3), "nothing is left to forgive");
+    wait_until(SOON, || {
+        let output = victim.run(["get", repo, "--to", to])?;
+        ensure!(output.status.code() == Some(4) && liar.asked() > asked, "{:?}", output.status);
+        Ok(())
+    })?;
 
     // With somebody honest about, the same fetch succeeds.
     honest.restart()?;

@@ -30,7 +30,7 @@ impl PeerTable {
     /// Returns every score that can be read.
     pub(crate) fn scores<T: DeserializeOwned>(&self) -> impl Iterator<Item = (NodeId, T)> + use<T> {
         self.scores.entries(b"").take(MOST).filter_map(|(key, value)| {
-            Some((NodeId(PublicKey(key.try_into().ok()?)), serde_ipld_dagcbor::from_slice(&value).ok()?))
+            Some((NodeId(PublicKey(key.try_into().ok()?)), serde_json::from_slice(&value).ok()?))
         })
     }
 
@@ -42,7 +42,7 @@ impl PeerTable {
     /// Returns every lie that can be read, by number.
     pub(crate) fn lies<T: DeserializeOwned>(&self) -> impl Iterator<Item = (u64, T)> + use<T> {
         self.lies.entries(b"").take(MOST).filter_map(|(key, value)| {
-            Some((u64::from_be_bytes(key.try_into().ok()?), serde_ipld_dagcbor::from_slice(&value).ok()?))
+            Some((u64::from_be_bytes(key.try_into().ok()?), serde_json::from_slice(&value).ok()?))
         })
     }
 
@@ -72,7 +72,7 @@ impl PeerTable {
 }
 
 fn put<T: Serialize>(table: &Table, key: &[u8], value: Option<&T>) -> Result<(), IndexError> {
-    match value.map(serde_ipld_dagcbor::to_vec) {
+    match value.map(serde_json::to_vec) {
         Some(Ok(value)) => table.put(key, &value),
         Some(Err(_)) => Ok(()), // plain structs always can be written
         None => table.remove(key),

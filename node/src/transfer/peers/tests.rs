@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use huddle_protocol::{BlobHash, PublicKey};
+use huddle_protocol::{BlobHash, PublicKey, SecretKey};
 use proptest::prelude::*;
 
 use super::*;
@@ -137,6 +137,9 @@ fn speed_is_measured_over_enough_bytes_and_smoothed() {
 
 #[tokio::test]
 async fn a_ban_and_a_score_survive_a_restart_and_forgiveness_does_too() {
+    // What is read back has to be a key.
+    let node = |n| NodeId(SecretKey::from_bytes([n; 32]).public());
+    let lie = |n: u8, time| Lie { node: node(n), ..lie(0, time) };
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path());
     let now = Instant::now();
