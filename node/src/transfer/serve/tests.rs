@@ -40,7 +40,7 @@ impl Server {
         let mut config = config::Limits::default();
         limit(&mut config);
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        let threads = Arc::new(Semaphore::new(if is_fast { THREADS } else { 0 }));
+        let threads = Arc::new(Semaphore::new(if is_fast { 128 } else { 0 }));
         let (blobs, limits) = (store.blobs.clone(), Limits::new(&config));
         let serve = Serve(Arc::new(Inner { blobs, limits, slots, patience, threads }));
         let router = Router::builder(endpoint().await).accept(ALPN, serve.clone()).spawn();
