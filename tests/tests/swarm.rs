@@ -159,7 +159,7 @@ fn among_liars_only_nothing_is_written_and_each_is_named() -> Result<()> {
 #[test]
 fn a_fetch_ends_when_nobody_ever_delivers() -> Result<()> {
     let stage = Stage::set(24 << 20)?;
-    let kinds = [Kind::Stalls, Kind::Trickles { rate: 16 }, Kind::Silent];
+    let kinds = [Kind::Trickles { rate: 16 }, Kind::Silent];
     let liars: Vec<_> = (0..).zip(kinds).map(|(n, kind)| stage.liar(n, kind)).collect::<Result<_>>()?;
     let reader = stage.reader(liars.len())?;
     let (code, ..) = stage.get(&reader)?;
