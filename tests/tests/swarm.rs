@@ -79,7 +79,10 @@ impl Stage {
         let child = get.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let id = child.id().to_string();
         let waiting = std::thread::spawn(move || child.wait_with_output());
-        let done = wait_until(LIMIT, || Ok(ensure!(waiting.is_finished(), "the fetch goes on")));
+        let done = wait_until(LIMIT, || {
+            ensure!(waiting.is_finished(), "the fetch goes on");
+            Ok(())
+        });
         if done.is_err() {
             Command::new("kill").arg(&id).status()?;
         }
