@@ -1,4 +1,8 @@
-//! A peer that lies: it holds a repository, says so like everybody else, and flips a byte of what it sends.
+//! Peers that let others down: each holds a repository, says so like everybody else, answers what it is asked about it
+//! as an honest node would, and then spoils the large files, in one of several ways.
+
+mod kind;
+mod lies;
 
 use std::{
     path::Path,
@@ -21,43 +25,40 @@ use huddle_node::{
     },
     transfer,
 };
-use huddle_protocol::{BlobHash, DhtKey, NodeId, Record};
-use iroh::{
-    endpoint::Connection,
-    protocol::{AcceptError, ProtocolHandler, Router},
-};
-use iroh_blobs::{
-    api::Store as BlobStore,
-    protocol::{ChunkRangesSeq, GetRequest, Request},
-};
+use huddle_protocol::{BlobHash, DhtKey, NodeId, Record, RepoId};
+use iroh::protocol::Router;
 use tokio_util::sync::CancellationToken;
+
+pub use self::kind::Kind;
+use self::lies::Lies;
+
+/// Blobs of at least this size (16 MiB) are announced on their own, as nodes do.
+const LARGE: u64 = 16 << 20;
 
 /// A running liar.
 #[derive(Debug)]
 pub struct Liar {
     /// Its id.
     pub id: NodeId,
+    /// What it does.
+    pub kind: Kind,
     router: Router,
-    shutdown: CancellationToken,
+    gone: CancellationToken,
     asked: Arc<AtomicU64>,
 }
 
 impl Liar {
-    /// Starts a liar from the home of a node that was stopped: it announces `keys` and the records of its heads, and
-    /// serves everything in that home with one byte of every blob that is larger than `spare` bytes flipped.
+    /// Starts a liar from the home of a node that was stopped: it announces the manifest of `repo` that is there, and
+    /// what that lists, and serves it as `kind` says.
     ///
     /// # Errors
     /// If it cannot start or nobody lets it in.
-    pub async fn start(
-        home: &Path,
-        bootstrap: &str,
-        keys: Vec<DhtKey>,
-        heads: Vec<Record>,
-        spare: u64,
-    ) -> Result<Self> {
+    pub async fn start(home: &Path, bootstrap: &str, repo: &RepoId, manifest: BlobHash, kind: Kind) -> Result<Self> {
         let home = Home::new(home);
         let identity = Identity::open(&home, "default")?;
         let store = Store::open(&home).await?;
+        let records = announced(&store, repo);
+        let keys = provided(&store, repo, manifest).await?;
         let listen = vec![([127, 0, 0, 1], 0).into()];
         let options = discovery::Options {
             key: identity.node().clone(),
@@ -68,12 +69,18 @@ impl Liar {
             connections: ConnectionLimit::default(),
         };
         let centre = discovery::centre(identity.node_id()).context("no place in the DHT")?;
-        let records = Records::open(&home.path().join("liar"), centre, Limits::default())?;
-        let shutdown = CancellationToken::new();
-        let (network, _heard, _driver) = discovery::spawn(options, records, shutdown.clone()).await?;
+        let shelf = Records::open(&home.path().join("liar"), centre, Limits::default())?;
+        let gone = CancellationToken::new();
+        let (network, _heard, _driver) = discovery::spawn(options, shelf, gone.clone()).await?;
         let endpoint = endpoint::bind(identity.node(), &listen, &[], &network).await?;
-        let asked = Arc::new(AtomicU64::new(0));
-        let lies = Lies { store: store.blobs.iroh().clone(), spare, asked: Arc::clone(&asked) };
+        let asked = Arc::<AtomicU64>::default();
+        let lies = Lies {
+            store: store.blobs.iroh().clone(),
+            kind,
+            gone: gone.clone(),
+            sent: Arc::default(),
+            asked: Arc::clone(&asked),
+        };
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, lies)
             .accept(exchange::ALPN, Answers::new(store, network.clone()))
@@ -82,66 +89,47 @@ impl Liar {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
         let addresses = endpoint::record(&endpoint, identity.node(), now).context("no addresses")?;
         network.put(Record::Node(addresses)).await?;
-        for head in heads {
-            network.put(head).await?;
+        for record in records {
+            network.put(record).await?;
         }
         for key in keys {
             network.provide(key).await?;
         }
-        Ok(Self { id: identity.node_id(), router, shutdown, asked })
+        let leaving = (router.clone(), gone.clone());
+        tokio::spawn(async move {
+            leaving.1.cancelled().await;
+            let _ = leaving.0.shutdown().await; // it was a liar's goodbye anyway
+        });
+        Ok(Self { id: identity.node_id(), kind, router, gone, asked })
     }
 
-    /// Returns how often it was asked for bytes.
+    /// Returns how often it was asked for something.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Reports whether it left on its own.
+    pub fn is_gone(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
     /// Stops it.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        let _ = self.router.shutdown().await; // it was a liar's goodbye anyway
+        self.gone.cancel();
+        let _ = self.router.shutdown().await; // stopped already
     }
 }
 
-#[derive(Debug)]
-struct Lies {
-    store: BlobStore,
-    spare: u64,
-    asked: Arc<AtomicU64>,
-}
-
-impl ProtocolHandler for Lies {
-    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        while let Ok((mut send, mut receive)) = connection.accept_bi().await {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let (store, spare) = (self.store.clone(), self.spare);
-            tokio::spawn(async move {
-                let (Request::Get(request), _) = Request::read_async(&mut receive).await? else { return Ok(()) };
-                let bytes = answer(&store, request, spare).await?;
-                send.write_all(&bytes).await?;
-                send.finish()?;
-                anyhow::Ok(())
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Encodes what was asked for as an honest provider would, and then flips a bit of the last byte.
-async fn answer(store: &BlobStore, request: GetRequest, spare: u64) -> Result<Vec<u8>> {
-    let ranges: ChunkRangesSeq = request.ranges;
-    let root = ranges.iter().next().cloned().unwrap_or_default();
-    let mut bytes =
-        store.export_bao(request.hash, root).bao_to_vec().await.map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    if bytes.len() as u64 > spare
-        && let Some(last) = bytes.last_mut()
-    {
-        *last ^= 1;
-    }
-    Ok(bytes)
+/// Returns what the DHT is to hold of a repository: the pointers to its heads.
+fn announced(store: &Store, repo: &RepoId) -> Vec<Record> {
+    store.index.pointers(repo).into_iter().map(Record::Head).collect()
 }
 
 /// Returns what a provider of a manifest announces.
-pub fn keys_of(repo: &huddle_protocol::RepoId, manifest: BlobHash) -> Vec<DhtKey> {
-    vec![DhtKey::repo(repo), DhtKey::manifest(manifest)]
+async fn provided(store: &Store, repo: &RepoId, hash: BlobHash) -> Result<Vec<DhtKey>> {
+    let manifest = store.manifest(hash).await?.context("the manifest is not in this home")?;
+    let manifest = manifest.value();
+    let large = manifest.blobs().filter(|(_, size)| *size >= LARGE).map(|(blob, _)| DhtKey::blob(blob));
+    let keys = [DhtKey::repo(repo), DhtKey::manifest(hash), DhtKey::revision(manifest.revision())];
+    Ok(keys.into_iter().chain(large).collect())
 }

@@ -2,6 +2,7 @@
 
 pub mod faults;
 mod paths;
+pub mod twins;
 
 use std::{
     ffi::OsStr,
@@ -52,6 +53,19 @@ impl TestNode {
         }
         let home = tempfile::Builder::new().prefix("hn-").tempdir()?;
         let mut node = Self { home, child: None, flags };
+        node.restart()?;
+        Ok(node)
+    }
+
+    /// Starts a node that holds what the home of a stopped one holds, and knows the node at `bootstrap`.
+    ///
+    /// # Errors
+    /// If the home cannot be copied, or the node does not answer within 20 s.
+    pub fn start_twin(of: &Path, bootstrap: &Self) -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("hn-").tempdir()?;
+        twins::copy_home(of, home.path())?;
+        let flags = ["--no-gateway", "--bootstrap"].map(str::to_owned).into_iter().chain([bootstrap.address()?]);
+        let mut node = Self { home, child: None, flags: flags.collect() };
         node.restart()?;
         Ok(node)
     }
