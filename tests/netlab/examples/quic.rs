@@ -3,7 +3,10 @@
 //!     quic serve IP:PORT CONTROLLER WINDOW_MIB            (prints its id)
 //!     quic get ID IP:PORT CONTROLLER WINDOW_MIB MIB [STREAMS]   (prints MiB/s)
 //!
-//! CONTROLLER is cubic, bbr3 or reno; the sender's counts, and the receiver's window.
+//! CONTROLLER is cubic, bbr3, reno or choice (that of a node), and the sender's counts; the window is that of one stream, and the receiver's counts.
+
+#[path = "../../../node/src/endpoint/congestion.rs"]
+mod congestion;
 
 use std::{env, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -21,15 +24,17 @@ async fn bind(listen: SocketAddr, controller: &str, window: &str) -> Result<Endp
     let controller: Arc<dyn ControllerFactory + Send + Sync> = match controller {
         "cubic" => Arc::new(CubicConfig::default()),
         "bbr3" => Arc::new(Bbr3Config::default()),
+        "choice" => Arc::new(congestion::ByRoundTrip),
         "reno" => Arc::new(NewRenoConfig::default()),
         other => bail!("no controller `{other}`"),
     };
     let mut transport = QuicTransportConfig::builder().congestion_controller_factory(controller);
     if window != "default" {
         let window: u64 = window.parse::<u64>()? * MIB;
-        transport = transport.stream_receive_window(VarInt::from_u64(window)?).send_window(window);
+        transport = transport.stream_receive_window(VarInt::from_u64(window)?).send_window(24 * MIB);
     }
-    let builder = Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled).transport_config(transport.build());
+    let builder =
+        Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled).transport_config(transport.build());
     Ok(builder.alpns(vec![ALPN.to_vec()]).clear_ip_transports().bind_addr(listen)?.bind().await?)
 }
 

@@ -44,8 +44,15 @@ impl Super {
         let payload = frame.len().checked_sub(headers)?;
         let ip = 14;
         let room = if v6 { 40 } else { 20 };
-        (size > 0 && payload > 0 && virtio[0] & NEEDS_CSUM != 0 && l4 >= ip + room)
-            .then_some(Self { tcp, v6, ip, l4, headers, size, payload })
+        (size > 0 && payload > 0 && virtio[0] & NEEDS_CSUM != 0 && l4 >= ip + room).then_some(Self {
+            tcp,
+            v6,
+            ip,
+            l4,
+            headers,
+            size,
+            payload,
+        })
     }
 
     /// Returns how many segments it is on the wire.
