@@ -29,12 +29,12 @@ use huddle_protocol::{BlobHash, NodeId};
 use iroh::Endpoint;
 use iroh_blobs::util::connection_pool::ConnectionPool;
 
-pub(crate) use self::{holders::providers, many::SMALL};
 pub use self::{
     fetch::{FetchError, Job, Progress, Source, State},
     holders::Holders,
     peers::{Lie, PeerReport, Peers},
 };
+pub(crate) use self::{holders::providers, many::SMALL};
 use crate::{
     discovery::Network,
     exchange,

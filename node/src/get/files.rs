@@ -56,7 +56,8 @@ impl Tally {
 
     fn finish(self) -> Fetched {
         let (bytes, sources) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut sources: Vec<_> = sources.into_values().filter(|source| source.bytes > 0 || source.trouble.is_some()).collect();
+        let mut sources: Vec<_> =
+            sources.into_values().filter(|source| source.bytes > 0 || source.trouble.is_some()).collect();
         sources.sort_by_key(|source| std::cmp::Reverse(source.bytes));
         Fetched { bytes, sources }
     }
@@ -110,7 +111,8 @@ impl Node {
         tally: &Tally,
         events: &Events,
     ) -> Result<(), GetError> {
-        let small: Vec<_> = missing.iter().filter(|(_, size, _)| *size <= SMALL).map(|(blob, size, _)| (*blob, *size)).collect();
+        let small: Vec<_> =
+            missing.iter().filter(|(_, size, _)| *size <= SMALL).map(|(blob, size, _)| (*blob, *size)).collect();
         if small.len() < 2 {
             return Ok(());
         }

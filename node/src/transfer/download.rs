@@ -209,7 +209,10 @@ impl Driver {
             self.assign();
             if !self.waiters.is_empty() {
                 nobody = None;
-            } else if nobody.get_or_insert_with(Instant::now).elapsed() > LINGER || self.has_failed || self.plan.missing().is_empty() {
+            } else if nobody.get_or_insert_with(Instant::now).elapsed() > LINGER
+                || self.has_failed
+                || self.plan.missing().is_empty()
+            {
                 // Under the lock, so that nobody begins to wait between the look and the leaving.
                 let mut downloads = self.transfer.downloads();
                 match commands.try_recv() {
@@ -307,14 +310,7 @@ impl Driver {
         if !known.is_honest(node) {
             return;
         }
-        let report = Source {
-            node,
-            path: String::new(),
-            bytes: 0,
-            speed: 0,
-            state: State::Dialling,
-            trouble: None,
-        };
+        let report = Source { node, path: String::new(), bytes: 0, speed: 0, state: State::Dialling, trouble: None };
         let mut peer = Peer {
             connection: None,
             has: Bitfield::empty(),
@@ -397,7 +393,11 @@ impl Driver {
                 self.sizing -= 1;
                 let (blob, claimed) = (self.blob, self.size);
                 if size == claimed {
-                    self.lied(node, 0..self.size, format!("it said that the blob has another size than its {claimed} bytes"));
+                    self.lied(
+                        node,
+                        0..self.size,
+                        format!("it said that the blob has another size than its {claimed} bytes"),
+                    );
                 } else {
                     let error = FetchError::WrongSize { blob, claimed, actual: Some(size) };
                     self.fail(&Arc::new(error), |_| true);
@@ -495,7 +495,8 @@ impl Driver {
     fn on_tick(&mut self) {
         self.aim();
         let now = Instant::now();
-        let again: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.retry.is_some_and(|retry| retry <= now)).collect();
+        let again: Vec<_> =
+            self.peers.iter().filter(|(_, peer)| peer.retry.is_some_and(|retry| retry <= now)).collect();
         let again: Vec<_> = again.into_iter().map(|(node, peer)| (*node, peer.connection.is_none())).collect();
         for (node, is_lost) in again {
             let follow = is_lost.then(|| self.follow(node));
@@ -614,9 +615,7 @@ impl Driver {
         } else if !self.plan.is_hopeful() {
             let quiet = self.moved.elapsed();
             let error = Arc::new(self.verdict());
-            self.fail(&error, |waiter| {
-                quiet > if waiter.at.is_some() { PATIENCE_OF_READERS } else { PATIENCE }
-            });
+            self.fail(&error, |waiter| quiet > if waiter.at.is_some() { PATIENCE_OF_READERS } else { PATIENCE });
         }
     }
 
@@ -638,7 +637,10 @@ impl Driver {
         match &self.trouble {
             Some(reason) => FetchError::Failed { blob, reason: reason.clone() },
             None if !nodes.is_empty() => FetchError::Lies { blob, nodes },
-            None => FetchError::NoProvider { blob, unreachable: self.holders.iter().map(|holders| holders.unreachable().len()).sum() },
+            None => FetchError::NoProvider {
+                blob,
+                unreachable: self.holders.iter().map(|holders| holders.unreachable().len()).sum(),
+            },
         }
     }
 

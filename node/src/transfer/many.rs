@@ -160,7 +160,8 @@ impl Inner {
         for (hash, size) in wanted {
             let Some(child) = next.take() else { return Err(Trouble::Failed("it sent too little".to_owned())) };
             let header = child.next(Hash::from_bytes(hash.0));
-            let (mut content, claimed) = timeout(STALL, header.next()).await.map_err(silent)?.map_err(|e| failed(&e))?;
+            let (mut content, claimed) =
+                timeout(STALL, header.next()).await.map_err(silent)?.map_err(|e| failed(&e))?;
             if claimed != *size {
                 return Err(Trouble::Failed(format!("it has {hash} with {claimed} bytes instead of {size}")));
             }

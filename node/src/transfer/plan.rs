@@ -129,7 +129,8 @@ impl Plan {
         match self.peers.get_mut(&node) {
             Some(peer) => peer.has = has,
             None => {
-                let peer = Peer { has, rate: Rate::default(), is_new: true, is_doubtful: false, in_flight: 0, paused: None };
+                let peer =
+                    Peer { has, rate: Rate::default(), is_new: true, is_doubtful: false, in_flight: 0, paused: None };
                 self.peers.insert(node, peer);
             }
         }
@@ -187,9 +188,8 @@ impl Plan {
     /// Returns requests all of whose rest is here, or wanted no more.
     pub(super) fn moot(&self) -> Vec<OrderId> {
         let missing = self.missing();
-        let is_moot = |flight: &Flight| {
-            !flight.rest.is_empty() && missing.is_disjoint(&chunks(flight.rest.clone(), self.size))
-        };
+        let is_moot =
+            |flight: &Flight| !flight.rest.is_empty() && missing.is_disjoint(&chunks(flight.rest.clone(), self.size));
         self.flights.iter().filter(|(_, flight)| is_moot(flight)).map(|(id, _)| *id).collect()
     }
 
@@ -278,13 +278,7 @@ impl Plan {
     }
 
     /// Returns the rarest of some places in what a peer offers; in order if there is nobody to share with.
-    fn rarest(
-        &self,
-        node: NodeId,
-        offered: &ChunkRanges,
-        piece: u64,
-        chance: &mut impl RngExt,
-    ) -> Option<Range<u64>> {
+    fn rarest(&self, node: NodeId, offered: &ChunkRanges, piece: u64, chance: &mut impl RngExt) -> Option<Range<u64>> {
         let others = self.peers.iter().filter(|(other, peer)| **other != node && !peer.has.is_empty());
         let mut lonely = offered.clone();
         let mut is_alone = true;

@@ -29,11 +29,11 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::Transfer;
 use self::{
     slots::{Peer, Slots},
     stream::{Whole, Writer},
 };
+use super::Transfer;
 use crate::{
     config, endpoint,
     limits::Limits,
@@ -85,7 +85,14 @@ impl Serve {
     /// Serves these blobs within these limits.
     pub(crate) fn new(blobs: Blobs, limits: Limits, config: &config::Limits, transfer: Transfer) -> Self {
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        Self(Arc::new(Inner { blobs, limits, transfer, slots, patience: PATIENCE, threads: Arc::new(Semaphore::new(THREADS)) }))
+        Self(Arc::new(Inner {
+            blobs,
+            limits,
+            transfer,
+            slots,
+            patience: PATIENCE,
+            threads: Arc::new(Semaphore::new(THREADS)),
+        }))
     }
 
     /// Returns what was served.

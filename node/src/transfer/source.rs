@@ -20,12 +20,7 @@ pub(super) async fn follow(inner: &Inner, node: NodeId, blob: BlobHash, events: 
     }
 }
 
-async fn try_follow(
-    inner: &Inner,
-    node: NodeId,
-    blob: BlobHash,
-    events: &mpsc::Sender<Event>,
-) -> Result<(), String> {
+async fn try_follow(inner: &Inner, node: NodeId, blob: BlobHash, events: &mpsc::Sender<Event>) -> Result<(), String> {
     let id = to_iroh(node).ok_or("not an address")?;
     let connection = inner.pool.get_or_connect(id).await.map_err(|error| format!("{error:#}"))?;
     let request = ObserveRequest::new(Hash::from_bytes(blob.0));

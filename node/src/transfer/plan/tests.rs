@@ -222,8 +222,11 @@ fn what_nobody_wants_any_more_is_stopped() {
 
 fn simulated() -> impl Strategy<Value = Simulated> {
     let speed = prop_oneof![1 => Just(0u64), 1 => Just(50_000), 4 => (1..40u64).prop_map(|mib| mib * MIB)];
-    (speed, any::<u16>(), proptest::option::weighted(0.3, 2..6u8))
-        .prop_map(|(speed, parts, fails)| Simulated { speed, parts, fails })
+    (speed, any::<u16>(), proptest::option::weighted(0.3, 2..6u8)).prop_map(|(speed, parts, fails)| Simulated {
+        speed,
+        parts,
+        fails,
+    })
 }
 
 proptest! {
