@@ -64,7 +64,7 @@ struct Inner {
     blobs: Blobs,
     limits: Limits,
     /// Whoever asks for a blob that is arriving here may have some of it, or will.
-    transfer: Transfer,
+    transfer: Option<Transfer>,
     slots: Arc<Slots>,
     patience: Duration,
     threads: Arc<Semaphore>,
@@ -88,7 +88,7 @@ impl Serve {
         Self(Arc::new(Inner {
             blobs,
             limits,
-            transfer,
+            transfer: Some(transfer),
             slots,
             patience: PATIENCE,
             threads: Arc::new(Semaphore::new(THREADS)),
@@ -129,7 +129,9 @@ impl Serve {
         let store = self.0.blobs.iroh().clone();
         let served = match request {
             Request::Observe(request) => {
-                self.0.transfer.met(writer.peer.id, BlobHash(*request.hash.as_bytes()));
+                if let Some(transfer) = &self.0.transfer {
+                    transfer.met(writer.peer.id, BlobHash(*request.hash.as_bytes()));
+                }
                 let Some(_place) = writer.peer.observe() else {
                     return refuse(writer, ERR_LIMIT, "watches too much");
                 };

@@ -1,4 +1,6 @@
 //! That a lab does what its topology says. Skipped, with the reason, where no lab can run.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, and so are their helpers")]
 #![cfg(target_os = "linux")]
 
 use std::{

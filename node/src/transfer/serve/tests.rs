@@ -42,7 +42,7 @@ impl Server {
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
         let threads = Arc::new(Semaphore::new(if is_fast { 128 } else { 0 }));
         let (blobs, limits) = (store.blobs.clone(), Limits::new(&config));
-        let serve = Serve(Arc::new(Inner { blobs, limits, slots, patience, threads }));
+        let serve = Serve(Arc::new(Inner { blobs, limits, transfer: None, slots, patience, threads }));
         let router = Router::builder(endpoint().await).accept(ALPN, serve.clone()).spawn();
         Self { store, serve, router, dir }
     }
