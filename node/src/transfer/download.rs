@@ -376,6 +376,9 @@ impl Driver {
         let bytes = to.saturating_sub(flight.range.start + flight.got);
         flight.got += bytes;
         let node = flight.node;
+        if bytes == 0 {
+            return;
+        }
         self.received += bytes;
         self.moved = Instant::now();
         if let Some(peer) = self.peers.get_mut(&node) {
@@ -480,6 +483,9 @@ impl Driver {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if matches!(peer.report.state, State::Lied | State::Dropped) {
             return;
+        }
+        if peer.retry.is_some() {
+            return; // all its requests fail at once, and that is one failure
         }
         peer.failures += 1;
         if peer.failures >= TRIES {

@@ -171,7 +171,8 @@ fn what_a_reader_waits_for_comes_first() {
         world.step();
     }
     let at = 300 * MIB + 123;
-    world.plan.want(chunks(0..world.size, world.size), vec![at..at + 8 * MIB]);
+    let urgent = at..at + 8 * MIB;
+    world.plan.want(chunks(0..world.size, world.size), vec![urgent]);
     let asked = world.now;
     while !world.plan.has(&chunks(at..at + 8 * MIB, world.size)) {
         world.step();
