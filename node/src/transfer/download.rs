@@ -1,6 +1,9 @@
 //! The download of one blob: one driver that knows everybody who has some of it, carries out the [`Plan`] and answers
 //! whoever waits. It decides nothing about who is asked for what; it dials, sends, listens, gives up and reports.
 
+mod answers;
+mod dealing;
+
 use std::{
     collections::HashMap,
     ops::Range,
@@ -17,39 +20,25 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
 };
-use tracing::{debug, warn};
+use tracing::debug;
 
+use self::dealing::TRIES;
 use super::{
-    FetchError, Holders, Lie, Transfer,
+    FetchError, Holders, Transfer,
     fetch::{Progress, Source, State},
     piece::{Outcome, Piece},
     plan::{OrderId, Plan, chunks},
-    source,
 };
-use crate::{clock::unix_now, path::path_of, store::Held};
+use crate::path::path_of;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How long a download that nobody waits for is kept, so that a reader who skips finds it warm.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many failures in a row end what a peer is asked for this blob.
-const TRIES: u32 = 4;
-/// How long a peer is left alone after its first failure; doubles with each further one.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long a reader waits for somebody to have what is missing; hub clients give up after 10 s.
-const PATIENCE_OF_READERS: Duration = Duration::from_secs(3);
-/// How long a whole fetch waits for somebody to have what is missing.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How far before a reader bytes count as urgent, in bytes.
 const AHEAD: u64 = 8 << 20;
 /// How many events may wait.
 const EVENTS: usize = 256;
-/// How many peers one download deals with.
-const SOURCES: usize = 64;
-/// How many look-ups one download listens to.
-const LOOK_UPS: usize = 16;
-/// How many separate ranges a peer may say it has: more is an attack on our memory.
-const RANGES: usize = 1 << 16;
 
 /// What a download is told.
 pub(super) enum Command {
@@ -284,54 +273,6 @@ impl Driver {
         }
     }
 
-    /// Hears of everybody a look-up finds, from now on.
-    fn listen_to(&mut self, holders: Holders) {
-        if self.holders.len() >= LOOK_UPS {
-            return;
-        }
-        let (listened, events) = (holders.clone(), self.events.clone());
-        self.holders.push(holders);
-        self.tasks.spawn(async move {
-            for at in 0.. {
-                if events.send(Event::Found(listened.more(at).await)).await.is_err() {
-                    break;
-                }
-            }
-            Ended::Nothing
-        });
-    }
-
-    /// Begins to deal with a peer.
-    fn meet(&mut self, node: NodeId) {
-        let known = &self.transfer.0.peers;
-        if self.peers.len() >= SOURCES || self.peers.contains_key(&node) || node == self.transfer.0.me {
-            return;
-        }
-        if !known.is_honest(node) {
-            return;
-        }
-        let report = Source { node, path: String::new(), bytes: 0, speed: 0, state: State::Dialling, trouble: None };
-        let mut peer = Peer {
-            connection: None,
-            has: Bitfield::empty(),
-            heard: Arc::default(),
-            follow: None,
-            failures: 0,
-            retry: None,
-            report,
-        };
-        peer.follow = Some(self.follow(node));
-        self.peers.insert(node, peer);
-    }
-
-    fn follow(&mut self, node: NodeId) -> AbortHandle {
-        let (inner, blob, events) = (Arc::clone(&self.transfer.0), self.blob, self.events.clone());
-        self.tasks.spawn(async move {
-            source::follow(&inner, node, blob, events).await;
-            Ended::Nothing
-        })
-    }
-
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Found(node) => self.meet(node),
@@ -354,21 +295,6 @@ impl Driver {
             }
             Event::Arrived { id, to } => self.arrived(id, to),
         }
-    }
-
-    fn offers(&mut self, node: NodeId, has: &Bitfield) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        peer.has.update(has);
-        if peer.has.ranges.boundaries().len() > RANGES {
-            if let Some(follow) = peer.follow.take() {
-                follow.abort();
-            }
-            peer.has = Bitfield::empty();
-            peer.failures = TRIES;
-            self.failed(node, "it has the blob in too many pieces".to_owned());
-            return;
-        }
-        self.plan.offers(node, peer.has.ranges.clone());
     }
 
     fn arrived(&mut self, id: OrderId, to: u64) {
@@ -444,60 +370,6 @@ impl Driver {
         }
     }
 
-    /// A peer sent what is not the blob: it is asked for nothing any more.
-    fn lied(&mut self, node: NodeId, range: Range<u64>, evidence: String) {
-        if self.lies.contains(&node) {
-            return;
-        }
-        warn!(%node, blob = %self.blob, evidence, "a provider sent bytes that do not verify; it is not asked again");
-        self.transfer.0.peers.lied(Lie { node, blob: self.blob, evidence: evidence.clone(), time: unix_now(), range });
-        self.lies.push(node);
-        self.drop_peer(node, State::Lied, evidence);
-    }
-
-    fn drop_peer(&mut self, node: NodeId, state: State, reason: String) {
-        for flight in self.flights.values().filter(|flight| flight.node == node) {
-            flight.task.abort();
-        }
-        let ids: Vec<_> = self.plan.flights_of(node).collect();
-        for id in ids {
-            self.flights.remove(&id);
-            self.plan.ended(id, false);
-        }
-        self.plan.leaves(node);
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if let Some(follow) = peer.follow.take() {
-            follow.abort();
-        }
-        (peer.connection, peer.retry) = (None, None);
-        peer.has = Bitfield::empty();
-        (peer.report.state, peer.report.trouble) = (state, Some(reason));
-    }
-
-    /// A peer did not do what it was asked; it gets another chance, later.
-    fn failed(&mut self, node: NodeId, reason: String) {
-        debug!(%node, blob = %self.blob, reason, "a provider failed");
-        self.transfer.0.peers.failed(node, Instant::now());
-        self.trouble = Some(format!("{node}: {reason}"));
-        let now = self.now();
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if matches!(peer.report.state, State::Lied | State::Dropped) {
-            return;
-        }
-        if peer.retry.is_some() {
-            return; // all its requests fail at once, and that is one failure
-        }
-        peer.failures += 1;
-        if peer.failures >= TRIES {
-            self.drop_peer(node, State::Dropped, reason);
-            return;
-        }
-        let pause = PAUSE * 2u32.pow(peer.failures - 1);
-        peer.retry = Some(Instant::now() + pause);
-        (peer.report.state, peer.report.trouble) = (State::Paused, Some(reason));
-        self.plan.pauses(node, now + pause);
-    }
-
     fn on_tick(&mut self) {
         self.aim();
         let now = Instant::now();
@@ -514,18 +386,6 @@ impl Driver {
             }
         }
         self.report();
-    }
-
-    fn report(&self) {
-        let mut sources: Vec<_> = self.peers.values().map(|peer| peer.report.clone()).collect();
-        for source in &mut sources {
-            source.speed = self.plan.speed(source.node).unwrap_or_default() as u64;
-            if source.state == State::Waiting && self.plan.flights_of(source.node).next().is_some() {
-                source.state = State::Sending;
-            }
-        }
-        sources.sort_by_key(|source| (std::cmp::Reverse(source.bytes), source.node));
-        self.progress.send_replace(Progress { received: self.received, sources });
     }
 
     /// Sends whatever the plan has to send.
@@ -562,101 +422,6 @@ impl Driver {
             self.plan.sent(id, now);
             let (node, range, sent) = (order.node, order.range, Instant::now());
             self.flights.insert(id, Flight { node, range, end, reached, sent, got: 0, task });
-        }
-    }
-
-    async fn look_at_store(&mut self) -> Result<(), FetchError> {
-        let here = match self.transfer.0.blobs.held(self.blob).await? {
-            Held::Complete(_) => bao_tree::ChunkRanges::all(),
-            Held::Partial => self.transfer.0.blobs.parts(self.blob).await?.ranges,
-            Held::Missing => bao_tree::ChunkRanges::empty(),
-        };
-        self.plan.set_have(here);
-        Ok(())
-    }
-
-    /// Answers whoever waits for nothing any more, or in vain.
-    async fn settle(&mut self) {
-        let is_landed = |flights: &HashMap<OrderId, Flight>, range: &Range<u64>| {
-            !flights.values().any(|flight| flight.range.start < range.end && range.start < flight.range.end)
-        };
-        let is_done = |this: &Self, waiter: &Wanted| {
-            this.plan.has(&chunks(waiter.range.clone(), this.size)) && is_landed(&this.flights, &waiter.range)
-        };
-        if self.waiters.iter().any(|waiter| is_done(self, waiter)) {
-            if let Err(error) = self.look_at_store().await {
-                self.fail(&Arc::new(error), |_| true);
-                return;
-            }
-            self.report();
-            let mut waiting = Vec::new();
-            for waiter in std::mem::take(&mut self.waiters) {
-                if !is_done(self, &waiter) {
-                    waiting.push(waiter);
-                    continue;
-                }
-                let is_whole = waiter.range == (0..self.size);
-                let result = match self.transfer.check_size(self.blob, self.size).await {
-                    Err(error) if is_whole => Err(Arc::new(error)),
-                    _ => Ok(()),
-                };
-                let _ = waiter.reply.send(result); // gone already
-            }
-            self.waiters = waiting;
-            self.aim();
-        }
-        self.give_up();
-    }
-
-    /// Ends the waiting if nobody is left who could bring what is missing.
-    fn give_up(&mut self) {
-        if self.waiters.is_empty() || !self.flights.is_empty() || self.sizing > 0 {
-            return;
-        }
-        let is_alive = |peer: &Peer| peer.connection.is_some() || peer.follow.is_some() || peer.retry.is_some();
-        let is_alive = self.peers.values().any(is_alive);
-        if !is_alive && self.holders.iter().all(Holders::is_tried) && self.everybody_is_met() {
-            let error = self.verdict();
-            self.fail(&Arc::new(error), |_| true);
-        } else if !self.plan.is_hopeful() {
-            let quiet = self.moved.elapsed();
-            let error = Arc::new(self.verdict());
-            self.fail(&error, |waiter| quiet > if waiter.at.is_some() { PATIENCE_OF_READERS } else { PATIENCE });
-        }
-    }
-
-    fn everybody_is_met(&self) -> bool {
-        let met = |node: &NodeId| self.peers.contains_key(node) || !self.transfer.0.peers.is_honest(*node);
-        self.peers.len() >= SOURCES || self.reached().all(|node| met(&node))
-    }
-
-    fn reached(&self) -> impl Iterator<Item = NodeId> {
-        self.holders.iter().flat_map(Holders::reached)
-    }
-
-    fn verdict(&self) -> FetchError {
-        let blob = self.blob;
-        let liars = self.reached().filter(|node| !self.transfer.0.peers.is_honest(*node));
-        let mut nodes: Vec<_> = self.lies.iter().copied().chain(liars).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        match &self.trouble {
-            Some(reason) => FetchError::Failed { blob, reason: reason.clone() },
-            None if !nodes.is_empty() => FetchError::Lies { blob, nodes },
-            None => FetchError::NoProvider {
-                blob,
-                unreachable: self.holders.iter().map(|holders| holders.unreachable().len()).sum(),
-            },
-        }
-    }
-
-    fn fail(&mut self, error: &Arc<FetchError>, who: impl Fn(&Wanted) -> bool) {
-        self.report();
-        let (failed, left): (Vec<_>, _) = std::mem::take(&mut self.waiters).into_iter().partition(who);
-        self.waiters = left;
-        self.has_failed = true;
-        for waiter in failed {
-            let _ = waiter.reply.send(Err(Arc::clone(error))); // gone already
         }
     }
 }
