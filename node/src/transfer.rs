@@ -1,7 +1,7 @@
 //! Moving verified bytes: from whoever has them into the store, and out of it to readers while they arrive.
 //!
-//! A blob comes from everybody who has some of it at once: [`plan`] says which range from whom, [`download`] carries it
-//! out, one [`piece`] per request. A provider whose bytes do not verify is named, dropped and not asked again for a
+//! A blob comes from everybody who has some of it at once: `plan` says which range from whom, `download` carries it
+//! out, one `piece` per request. A provider whose bytes do not verify is named, dropped and not asked again for a
 //! month; nothing of what did not verify is kept.
 
 mod download;

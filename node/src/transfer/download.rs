@@ -35,6 +35,8 @@ use crate::path::path_of;
 const TICK: Duration = Duration::from_millis(200);
 /// How long a download that nobody waits for is kept, so that a reader who skips finds it warm.
 const LINGER: Duration = Duration::from_secs(2);
+/// How often in a row the store may refuse what arrived: once is chance, a full disk refuses again and again.
+const REFUSALS: u32 = 8;
 /// How far before a reader bytes count as urgent, in bytes.
 const AHEAD: u64 = 8 << 20;
 /// How many events may wait.
@@ -123,6 +125,8 @@ struct Driver {
     trouble: Option<String>,
     received: u64,
     has_failed: bool,
+    /// How often in a row the store did not take what arrived.
+    refused: u32,
     progress: watch::Sender<Progress>,
 }
 
@@ -164,6 +168,7 @@ pub(super) async fn run(
         trouble: None,
         received: 0,
         has_failed: false,
+        refused: 0,
         progress,
     };
     if let Err(error) = driver.look_at_store().await {
@@ -354,7 +359,10 @@ impl Driver {
         self.plan.ended(id, matches!(outcome, Outcome::Done));
         let (node, peers) = (flight.node, &self.transfer.0.peers);
         match outcome {
-            Outcome::Done => peers.delivered(node, flight.got, flight.sent.elapsed(), Instant::now()),
+            Outcome::Done => {
+                self.refused = 0;
+                peers.delivered(node, flight.got, flight.sent.elapsed(), Instant::now());
+            }
             Outcome::Lied(evidence) => {
                 self.lied(node, flight.range, evidence);
             }
@@ -366,7 +374,13 @@ impl Driver {
                 self.tasks.spawn(async move { Ended::Size(node, transfer.0.size(node, blob).await) });
             }
             Outcome::Failed(reason) => self.failed(node, reason),
-            Outcome::Local(reason) => self.fail(&Arc::new(FetchError::Local { reason }), |_| true),
+            Outcome::Local(reason) => {
+                debug!(blob = %self.blob, reason, "the store refused what arrived");
+                self.refused += 1;
+                if self.refused >= REFUSALS {
+                    self.fail(&Arc::new(FetchError::Local { reason }), |_| true);
+                }
+            }
         }
     }
 

@@ -131,7 +131,7 @@ impl Piece {
                         self.heard.fetch_add(leaf.data.len() as u64, Relaxed);
                     }
                     if import.tx.send(item).await.is_err() {
-                        break Err(Outcome::Local("the store stopped".to_owned()));
+                        break Err(Outcome::Local("the store stopped taking it".to_owned()));
                     }
                     if at >= told + STEP {
                         told = at;
@@ -154,7 +154,11 @@ impl Piece {
         let kept = import.rx.await;
         match kept {
             Ok(Ok(())) => received,
-            Ok(Err(error)) => received.and(Err(local(&error))),
+            // The store's own words say more than that it takes no more.
+            Ok(Err(error)) => match received {
+                Ok(()) | Err(Outcome::Local(_)) => Err(local(&error)),
+                other => other,
+            },
             Err(error) => received.and(Err(local(&error))),
         }
     }
