@@ -7,6 +7,7 @@
 mod download;
 mod fetch;
 mod holders;
+mod incoming;
 mod many;
 mod peers;
 mod piece;

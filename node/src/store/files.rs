@@ -1,15 +1,25 @@
-//! Where the bytes of a complete blob and the hashes that prove them lie, for who reads them without the store.
+//! Files that the store refers to: where they are, and reading them without believing them.
 //!
-//! The store keeps large blobs in files of its own, and tells nobody where those are that it only refers to: these are
-//! noted beside it when they are taken in. Nothing here is proof of anything: whoever reads a file verifies it.
+//! The store tells nobody where such a file is, so that is noted beside it when the file is taken in. Its user may have
+//! changed it since: whatever is read is verified against the hashes the store keeps.
 
 use std::{
+    convert::Infallible,
     fs::{self, File},
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use bao_tree::BaoTree;
+use bao_tree::{
+    BaoTree, ChunkNum, ChunkRanges,
+    io::{
+        mixed::{EncodedItem, Sender, traverse_ranges_validated},
+        outboard::PreOrderOutboard,
+    },
+};
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use huddle_protocol::BlobHash;
 use iroh_blobs::store::IROH_BLOCK_SIZE;
 
@@ -18,27 +28,55 @@ use super::blobs::{Blobs, to_iroh};
 /// The folder of symbolic links from hashes to files that are only referred to.
 const REFERENCED: &str = "referenced";
 
-/// A blob and its outboard, open for reading.
+/// A file that a blob was taken from, and what proves its bytes.
 #[derive(Debug)]
-pub(crate) struct BlobFiles {
-    /// The bytes, unless somebody changed them.
-    pub(crate) data: File,
-    /// The hash pairs of the tree over them, in pre-order.
-    pub(crate) outboard: File,
-    /// The tree.
-    pub(crate) tree: BaoTree,
+pub(super) struct Referenced {
+    file: File,
+    /// The hash pairs of the tree over the bytes, in pre-order.
+    outboard: PreOrderOutboard<File>,
+}
+
+impl Referenced {
+    /// Reads a range of whole groups, or up to the end, that verifies.
+    pub(super) fn read(&self, range: &Range<u64>) -> io::Result<Bytes> {
+        let mut leaves = Leaves(Ok(BytesMut::with_capacity((range.end - range.start) as usize)));
+        let chunks = match range.end < self.outboard.tree.size() {
+            true => ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end)),
+            false => ChunkRanges::from(ChunkNum::full_chunks(range.start)..),
+        };
+        let reading = traverse_ranges_validated(self.file.try_clone()?, &self.outboard, &chunks, &mut leaves);
+        let read = reading.now_or_never(); // nothing in it waits: files are read in place, and leaves are taken at once
+        let Ok(()) = read.ok_or(io::ErrorKind::WouldBlock)?;
+        leaves.0.map(BytesMut::freeze)
+    }
+}
+
+/// Puts leaves together that lie side by side.
+struct Leaves(io::Result<BytesMut>);
+
+impl Sender for Leaves {
+    type Error = Infallible;
+
+    async fn send(&mut self, item: EncodedItem) -> Result<(), Infallible> {
+        match (&mut self.0, item) {
+            (Ok(bytes), EncodedItem::Leaf(leaf)) => bytes.extend_from_slice(&leaf.data),
+            (Ok(_), EncodedItem::Error(error)) => self.0 = Err(error.into()),
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 impl Blobs {
-    /// Opens the files of a blob that is complete and has `size` bytes; `None` if it has none of its own.
-    pub(crate) fn open_files(&self, hash: BlobHash, size: u64) -> Option<BlobFiles> {
+    /// Opens the file that a complete blob of `size` bytes was taken from, if it is still there.
+    pub(super) fn open_referenced(&self, hash: BlobHash, size: u64) -> Option<Referenced> {
         let tree = BaoTree::new(size, IROH_BLOCK_SIZE);
         let outboard = open(&self.paths.outboard_path(&to_iroh(hash)))?;
         if outboard.metadata().ok()?.len() != tree.outboard_size() {
             return None;
         }
-        let data = open(&self.paths.data_path(&to_iroh(hash))).or_else(|| open(&self.referenced(hash)))?;
-        Some(BlobFiles { data, outboard, tree })
+        let outboard = PreOrderOutboard { root: hash.0.into(), tree, data: outboard };
+        Some(Referenced { file: open(&self.referenced(hash))?, outboard })
     }
 
     /// Notes where a file is that the store refers to.
@@ -55,7 +93,7 @@ impl Blobs {
             }
         };
         if let Err(error) = note() {
-            tracing::debug!(%error, %hash, "cannot note where a file is; it is served more slowly");
+            tracing::debug!(%error, %hash, "cannot note where a file is; it is read more slowly");
         }
     }
 

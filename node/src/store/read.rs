@@ -1,8 +1,7 @@
 //! Reading at the speed of the disk: verified bytes come straight from the store's own file, in large pieces.
 //!
-//! iroh's own reader hands out 1 KiB at a time. Only what its bitfield says was verified is read here. Blobs without a
-//! file of their own (small ones, and files that stay where their user has them) go through iroh, which hashes them
-//! again on the way: a user may have changed such a file since.
+//! iroh's own reader hands out 1 KiB at a time. Only what its bitfield says was verified is read here. Files that stay
+//! where their user has them are hashed again on the way; small blobs have no file and go through iroh.
 
 use std::{
     fs::File,
@@ -22,7 +21,13 @@ use huddle_protocol::BlobHash;
 use iroh_blobs::store::fs::options::InlineOptions;
 use tokio::task::JoinHandle;
 
-use super::blobs::{BlobError, Blobs, to_iroh};
+use super::{
+    blobs::{BlobError, Blobs, to_iroh},
+    files::Referenced,
+};
+
+/// What is hashed as one, in bytes.
+const GROUP: u64 = 16 << 10;
 /// How much is read from a file at once: few calls, and still in the cache of a core when it is sent.
 const PIECE: u64 = 512 << 10;
 
@@ -46,13 +51,16 @@ impl Blobs {
         if !here.ranges.is_superset(&chunks(&range)) || (is_complete && range.end > size) {
             return Err(BlobError::Missing { hash });
         }
+        let this = self.clone();
         let open = move || {
             // What is here of an incomplete blob is always in the store's file, which only grows; one that completes
             // meanwhile keeps it.
-            if is_complete { open_owned(&path, size) } else { File::open(&path).ok() }
+            let owned = if is_complete { open_owned(&path, size) } else { File::open(&path).ok() };
+            let referenced = || this.open_referenced(hash, size).filter(|_| is_complete).map(Source::Referenced);
+            owned.map(Source::Owned).or_else(referenced)
         };
         match tokio::task::spawn_blocking(open).await {
-            Ok(Some(file)) => Ok(pieces(file, range).boxed()),
+            Ok(Some(source)) => Ok(pieces(source, range).boxed()),
             _ => Ok(self.verified(hash, range).boxed()),
         }
     }
@@ -103,34 +111,60 @@ fn is_whole(_: &File, _: u64) -> bool {
     false
 }
 
-/// Reads a range of a file, the next piece while the last one is used.
-fn pieces(file: File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let first = ahead(file, range.clone());
+/// Where bytes are read from.
+enum Source {
+    /// The store's own file: it holds what was verified.
+    Owned(File),
+    /// A file of the user.
+    Referenced(Referenced),
+}
+
+impl Source {
+    fn read(&mut self, range: &Range<u64>) -> io::Result<Bytes> {
+        match self {
+            Self::Owned(file) => {
+                let length = range.end - range.start;
+                let mut piece = Vec::with_capacity(length as usize);
+                file.seek(SeekFrom::Start(range.start))?;
+                if file.take(length).read_to_end(&mut piece)? as u64 != length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(piece.into())
+            }
+            Self::Referenced(file) => {
+                let start = range.start / GROUP * GROUP;
+                let groups = file.read(&(start..range.end.next_multiple_of(GROUP)))?;
+                let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
+                if groups.len() < to {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(groups.slice(from..to))
+            }
+        }
+    }
+}
+
+/// Reads a range, the next piece while the last one is used.
+fn pieces(source: Source, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let first = ahead(source, range.clone());
     stream::unfold((first, range), |(reading, range)| async move {
-        let (file, piece) = match reading?.await {
+        let (source, piece) = match reading?.await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => return Some((Err(error), (None, range))),
             Err(error) => return Some((Err(io::Error::other(error)), (None, range))),
         };
         let range = range.start + piece.len() as u64..range.end;
-        Some((Ok(piece), (ahead(file, range.clone()), range)))
+        Some((Ok(piece), (ahead(source, range.clone()), range)))
     })
 }
 
-type Reading = JoinHandle<io::Result<(File, Bytes)>>;
+type Reading = JoinHandle<io::Result<(Source, Bytes)>>;
 
-/// Begins to read the next piece of a range, if there is one.
-fn ahead(mut file: File, range: Range<u64>) -> Option<Reading> {
-    let length = (range.end - range.start).min(PIECE);
-    let read = move || {
-        let mut piece = Vec::with_capacity(length as usize);
-        file.seek(SeekFrom::Start(range.start))?;
-        if (&file).take(length).read_to_end(&mut piece)? as u64 != length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok((file, piece.into()))
-    };
-    (length > 0).then(|| tokio::task::spawn_blocking(read))
+/// Begins to read the next piece of a range, if there is one; it ends on a boundary, so that no group is hashed twice.
+fn ahead(mut source: Source, range: Range<u64>) -> Option<Reading> {
+    let piece = range.start..range.end.min((range.start / PIECE + 1) * PIECE);
+    let read = move || source.read(&piece).map(|bytes| (source, bytes));
+    (!range.is_empty()).then(|| tokio::task::spawn_blocking(read))
 }
 
 #[cfg(test)]

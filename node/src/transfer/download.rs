@@ -135,7 +135,11 @@ struct Listed(Transfer, BlobHash);
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.0.downloads().remove(&self.1);
+        let mut downloads = self.0.downloads();
+        // Another one may have begun since this one stopped listening; that one stays.
+        if downloads.get(&self.1).is_some_and(|listed| listed.commands.is_closed()) {
+            downloads.remove(&self.1);
+        }
     }
 }
 
@@ -144,7 +148,7 @@ pub(super) async fn run(
     transfer: Transfer,
     blob: BlobHash,
     size: u64,
-    commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
     progress: watch::Sender<Progress>,
 ) {
     let (events, heard) = mpsc::channel(EVENTS);
@@ -172,7 +176,14 @@ pub(super) async fn run(
         progress,
     };
     if let Err(error) = driver.look_at_store().await {
-        driver.fail(&Arc::new(error), |_| true);
+        let error = Arc::new(error);
+        commands.close();
+        while let Some(command) = commands.recv().await {
+            if let Command::Want(wanted) = command {
+                let _ = wanted.reply.send(Err(Arc::clone(&error))); // gone already
+            }
+        }
+        return;
     }
     driver.run(commands, heard).await;
 }
@@ -387,9 +398,8 @@ impl Driver {
     fn on_tick(&mut self) {
         self.aim();
         let now = Instant::now();
-        let again: Vec<_> =
-            self.peers.iter().filter(|(_, peer)| peer.retry.is_some_and(|retry| retry <= now)).collect();
-        let again: Vec<_> = again.into_iter().map(|(node, peer)| (*node, peer.connection.is_none())).collect();
+        let due = self.peers.iter().filter(|(_, peer)| peer.retry.is_some_and(|retry| retry <= now));
+        let again: Vec<_> = due.map(|(node, peer)| (*node, peer.connection.is_none())).collect();
         for (node, is_lost) in again {
             let follow = is_lost.then(|| self.follow(node));
             let Some(peer) = self.peers.get_mut(&node) else { continue };

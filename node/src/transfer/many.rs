@@ -2,7 +2,7 @@
 //! round trips. What cannot be had this way is left to the ordinary download, which knows how to judge and to insist.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -15,14 +15,14 @@ use iroh_blobs::{
     Hash,
     get::{
         self,
-        fsm::{BlobContentNext, DecodeError, EndBlobNext},
+        fsm::{BlobContentNext, EndBlobNext},
     },
     protocol::{ChunkRanges, ChunkRangesSeq, GetManyRequest},
 };
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{FetchError, Holders, Inner, Lie, Transfer, piece::STALL};
+use super::{FetchError, Holders, Inner, Lie, Transfer, peers::evidence, piece::STALL};
 use crate::{clock::unix_now, endpoint::to_iroh, path::path_of};
 
 /// The largest blob that is fetched together with others, in bytes.
@@ -93,13 +93,13 @@ impl Transfer {
             let bytes = got.iter().map(|bytes| bytes.len() as u64).sum();
             let stored = got.into_iter().map(|bytes| self.0.blobs.add_pinned(bytes));
             let mut stored = stored.collect::<FuturesUnordered<_>>();
-            let mut here = HashMap::new();
+            let mut here = HashSet::new();
             while let Some(hash) = stored.next().await {
                 let hash = hash?;
-                here.insert(hash, ());
+                here.insert(hash);
                 is_here(hash, node);
             }
-            batch.retain(|(hash, _)| !here.contains_key(hash));
+            batch.retain(|(hash, _)| !here.contains(hash));
             match trouble {
                 None => self.0.peers.delivered(node, bytes, began.elapsed(), Instant::now()),
                 Some(Trouble::Failed(reason)) => {
@@ -172,10 +172,10 @@ impl Inner {
                         match item {
                             Ok(BaoContentItem::Leaf(leaf)) => bytes.extend_from_slice(&leaf.data),
                             Ok(BaoContentItem::Parent(_)) => {}
-                            Err(
-                                error @ (DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. }),
-                            ) => return Err(Trouble::Lied(*hash, *size, format!("{error:#}"))),
-                            Err(error) => return Err(failed(&error)),
+                            Err(error) => {
+                                let lied = evidence(&error).map(|evidence| Trouble::Lied(*hash, *size, evidence));
+                                return Err(lied.unwrap_or_else(|| failed(&error)));
+                            }
                         }
                         content = more;
                     }

@@ -7,22 +7,24 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use bao_tree::io::BaoContentItem;
 use huddle_protocol::BlobHash;
-use iroh::endpoint::Connection;
+use iroh::endpoint::{Connection, ReadExactError};
 use iroh_blobs::{
     Hash,
-    get::fsm::{AtConnected, BlobContentNext, ConnectedNext, DecodeError, EndBlobNext},
-    protocol::{ChunkRangesSeq, GetRequest},
+    api::blobs::ImportBaoHandle,
+    protocol::{ChunkRangesSeq, GetRequest, Request},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
     download::Event,
-    peers::evidence,
+    incoming::{Broken, Incoming},
     plan::{OrderId, chunks},
 };
 use crate::{limits::Throttle, store::Blobs};
@@ -33,8 +35,8 @@ pub(super) const STALL: Duration = Duration::from_secs(7);
 const LEAST: u64 = 16 << 10;
 /// How many bytes are reported at once.
 const STEP: u64 = 256 << 10;
-/// How many verified items wait for the disk, per request; a group has about two.
-const WAITING: usize = 64;
+/// How many verified items wait for the disk, per request; a run has about as many hashes as groups, and one of bytes.
+const WAITING: usize = 40;
 
 /// How a request ended. What verified is kept however it did.
 #[derive(Debug)]
@@ -71,19 +73,19 @@ pub(super) struct Piece {
 impl Piece {
     /// Sends the request and follows it to its end.
     pub(super) async fn fetch(self, connection: Connection, blobs: Blobs) -> Outcome {
-        let (mut pace, before) = (Pace::new(Instant::now()), connection.stats().udp_rx.datagrams);
+        let before = connection.stats().udp_rx.datagrams;
         let mut heard = self.heard.load(Relaxed);
         let (work, arrived) = (self.receive(&connection, &blobs), Arc::clone(&self.heard));
         let mut work = std::pin::pin!(work);
         loop {
-            match timeout(pace.left(Instant::now()), &mut work).await {
-                Ok(outcome) => return outcome,
+            match timeout(STALL, &mut work).await {
+                Ok(received) => return received.err().unwrap_or(Outcome::Done),
                 Err(_) => {
                     let now = arrived.load(Relaxed);
                     if now < heard + LEAST {
                         break;
                     }
-                    (pace, heard) = (Pace::new(Instant::now()), now);
+                    heard = now;
                 }
             }
         }
@@ -93,66 +95,51 @@ impl Piece {
         Outcome::Failed(format!("too little arrived within {} s", STALL.as_secs()))
     }
 
-    async fn receive(&self, connection: &Connection, blobs: &Blobs) -> Outcome {
-        match self.try_receive(connection, blobs).await {
-            Ok(()) => Outcome::Done,
-            Err(outcome) => outcome,
-        }
-    }
-
-    async fn try_receive(&self, connection: &Connection, blobs: &Blobs) -> Result<(), Outcome> {
+    async fn receive(&self, connection: &Connection, blobs: &Blobs) -> Result<(), Outcome> {
         let failed = |error: &dyn std::fmt::Display| Outcome::Failed(format!("{error:#}"));
         let local = |error: &dyn std::fmt::Display| Outcome::Local(format!("{error:#}"));
-        let (send, receive) = connection.open_bi().await.map_err(|error| failed(&error))?;
-        let ranges = ChunkRangesSeq::from_ranges([chunks(self.range.clone(), self.size)]);
-        let hash = Hash::from_bytes(self.blob.0);
-        let request = GetRequest::new(hash, ranges);
-        let connected = AtConnected::new(tokio::time::Instant::now(), receive, send, request, Default::default());
-        let ConnectedNext::StartRoot(root) = connected.next().await.map_err(|error| failed(&error))? else {
-            return Err(Outcome::Failed("nothing was asked for".to_owned()));
-        };
-        let (mut content, size) = root.next().next().await.map_err(|error| failed(&error))?;
+        let (mut send, mut receive) = connection.open_bi().await.map_err(|error| failed(&error))?;
+        let (hash, wanted) = (Hash::from_bytes(self.blob.0), chunks(self.range.clone(), self.size));
+        let request = Request::Get(GetRequest::new(hash, ChunkRangesSeq::from_ranges([wanted])));
+        let request = postcard::to_stdvec(&request).map_err(|error| local(&error))?;
+        send.write_all(&request).await.map_err(|error| failed(&error))?;
+        let _ = send.finish(); // stopped already: then there will be no answer either
+        let mut size = [0; 8];
+        receive.read_exact(&mut size).await.map_err(|error| match error {
+            ReadExactError::FinishedEarly(_) => Outcome::Failed("it does not have it".to_owned()),
+            ReadExactError::ReadError(error) => failed(&error),
+        })?;
+        let size = u64::from_le_bytes(size);
         let Some(nonzero) = NonZeroU64::new(size).filter(|size| size.get() == self.size) else {
             return Err(Outcome::OtherSize(size));
         };
         let import = blobs.iroh().import_bao(hash, nonzero, WAITING).await.map_err(|error| local(&error))?;
-        let (mut at, mut told) = (self.range.start, self.range.start);
-        let received = loop {
-            match content.next().await {
-                BlobContentNext::More((next, item)) => {
-                    let item = match item {
-                        Ok(item) => item,
-                        Err(error) => break Err(judge(&error)),
-                    };
-                    if let BaoContentItem::Leaf(leaf) = &item {
-                        at = leaf.offset + leaf.data.len() as u64;
-                        self.throttle.take(leaf.data.len() as u64).await;
-                        self.reached.store(at, Relaxed);
-                        self.heard.fetch_add(leaf.data.len() as u64, Relaxed);
-                    }
-                    if import.tx.send(item).await.is_err() {
-                        break Err(Outcome::Local("the store stopped taking it".to_owned()));
-                    }
-                    if at >= told + STEP {
-                        told = at;
-                        self.tell(at).await;
-                    }
-                    if at >= self.end.load(Relaxed) {
-                        break Ok(()); // dropping the stream tells the peer to stop
-                    }
-                    content = next;
+        self.keep(Incoming::new(receive, self.blob, self.size, &self.range), import).await
+    }
+
+    /// Hands what verifies to the store, also what came before something went wrong.
+    async fn keep(&self, mut incoming: Incoming, import: ImportBaoHandle) -> Result<(), Outcome> {
+        let mut told = self.range.start;
+        let received = 'answer: loop {
+            let ended = self.gather(&mut incoming).await;
+            for item in incoming.take() {
+                if import.tx.send(item).await.is_err() {
+                    break 'answer Err(Outcome::Local("the store stopped taking it".to_owned()));
                 }
-                BlobContentNext::Done(end) => {
-                    break match end.next() {
-                        EndBlobNext::Closing(_) => Ok(()),
-                        EndBlobNext::MoreChildren(_) => Err(Outcome::Failed("it sent too much".to_owned())),
-                    };
-                }
+            }
+            let at = incoming.at();
+            self.reached.store(at, Relaxed);
+            if at >= told + STEP {
+                told = at;
+                let _ = self.events.send(Event::Arrived { id: self.id, to: at }).await; // nobody waits any more
+            }
+            if let Some(ended) = ended {
+                break ended;
             }
         };
         drop(import.tx);
-        let kept = import.rx.await;
-        match kept {
+        let local = |error: &dyn std::fmt::Display| Outcome::Local(format!("{error:#}"));
+        match import.rx.await {
             Ok(Ok(())) => received,
             // The store's own words say more than that it takes no more.
             Ok(Err(error)) => match received {
@@ -163,34 +150,29 @@ impl Piece {
         }
     }
 
-    async fn tell(&self, to: u64) {
-        let _ = self.events.send(Event::Arrived { id: self.id, to }).await; // nobody waits any more
-    }
-}
-
-/// Tells a lie from a failure, and either from trouble of our own.
-fn judge(error: &DecodeError) -> Outcome {
-    match error {
-        DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
-            Outcome::Lied(evidence(error).unwrap_or_else(|| format!("{error:#}")))
+    /// Waits until there is something to hand over; says how the answer ended, if it did.
+    async fn gather(&self, incoming: &mut Incoming) -> Option<Result<(), Outcome>> {
+        loop {
+            let due = incoming.due();
+            let group = tokio::select! {
+                biased;
+                group = incoming.group() => group,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => return None,
+            };
+            let (end, length) = match group {
+                Ok(Some(group)) => group,
+                Ok(None) => return Some(Ok(())),
+                Err(Broken::Lie(evidence)) => return Some(Err(Outcome::Lied(evidence))),
+                Err(Broken::Off(reason)) => return Some(Err(Outcome::Failed(reason))),
+            };
+            self.heard.fetch_add(length, Relaxed);
+            self.throttle.take(length).await;
+            if end >= self.end.load(Relaxed) {
+                return Some(Ok(())); // dropping the stream tells the peer to stop
+            }
+            if incoming.is_full() {
+                return None;
+            }
         }
-        DecodeError::Write { .. } => Outcome::Local(format!("{error:#}")),
-        _ => Outcome::Failed(format!("{error:#}")),
-    }
-}
-
-/// How long a peer has been silent.
-struct Pace {
-    since: Instant,
-}
-
-impl Pace {
-    fn new(now: Instant) -> Self {
-        Self { since: now }
-    }
-
-    /// Returns how long the next bytes may take.
-    fn left(&self, now: Instant) -> Duration {
-        STALL.saturating_sub(now.duration_since(self.since))
     }
 }

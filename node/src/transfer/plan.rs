@@ -329,8 +329,8 @@ impl Plan {
             if flight.node == node || flight.has_rival || flight.rest.is_empty() {
                 continue;
             }
-            let rest = &(&chunks(flight.rest.clone(), self.size) & &thief.has) & missing;
-            if rest != chunks(flight.rest.clone(), self.size) {
+            let rest = chunks(flight.rest.clone(), self.size);
+            if !rest.is_subset(&thief.has) || !rest.is_subset(missing) {
                 continue;
             }
             let length = (flight.rest.end - flight.rest.start) as f64;
@@ -346,7 +346,7 @@ impl Plan {
                 _ => quiet.as_secs_f64(),
             };
             let ours = length * (thief.in_flight + 1) as f64 / own.max(1.0);
-            let pays = left > WORTH_TAKING.as_secs_f64() && left > 1.5 * ours.min(left);
+            let pays = left > WORTH_TAKING.as_secs_f64() && left > 1.5 * ours;
             let pays = pays || (left > 2.0 * WORTH_TAKING.as_secs_f64() && length as u64 >= 2 * LEAST);
             if pays && worst.as_ref().is_none_or(|(most, ..)| left > *most) {
                 worst = Some((left, *id, flight.rest.clone(), is_stuck));

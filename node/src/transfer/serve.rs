@@ -1,10 +1,9 @@
 //! Giving verified bytes to others, within limits: iroh's blob protocol, answered by this node.
 //!
 //! So many requests are answered at once, in all and per peer; further ones wait in a queue that ends somewhere. A peer
-//! that stops reading loses its turn. Ranges of one blob that lies here in a file take a [fast way](answer); everything
-//! else, such as what is still arriving, is answered by iroh's own handlers through the same writer. Nobody can push.
+//! that stops reading loses its turn. The answers are those of iroh's own handlers, through a writer of ours. Nobody can
+//! push.
 
-mod answer;
 mod slots;
 mod stream;
 #[cfg(test)]
@@ -12,7 +11,6 @@ mod tests;
 
 use std::{io, sync::Arc, time::Duration};
 
-use bao_tree::ChunkRanges;
 use bytes::Bytes;
 use huddle_protocol::BlobHash;
 use iroh::{
@@ -20,13 +18,10 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use iroh_blobs::{
-    protocol::{ERR_INTERNAL, ERR_LIMIT, ERR_PERMISSION, GetRequest, Request},
+    protocol::{ERR_INTERNAL, ERR_LIMIT, ERR_PERMISSION, Request},
     provider::{self, StreamPair, events::EventSender},
 };
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use self::{
@@ -34,12 +29,7 @@ use self::{
     stream::{Whole, Writer},
 };
 use super::Transfer;
-use crate::{
-    config, endpoint,
-    limits::Limits,
-    path::path_of,
-    store::{BlobFiles, Blobs, Held},
-};
+use crate::{config, endpoint, limits::Limits, path::path_of, store::Blobs};
 
 /// How long a peer may take for its request.
 const READ: Duration = Duration::from_secs(10);
@@ -47,11 +37,6 @@ const READ: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a request may be: thousands of ranges.
 const LONGEST: usize = 64 * 1024;
-/// How many answers take the fast way, with a thread of their own, at once; iroh's handlers answer the others.
-///
-/// None: on a busy machine with two cores it was not faster (medians of 264 and 277 MiB/s for 1 GiB over loopback). The
-/// measurement is `tests::how_fast`; where it shows a gain, 128 is a bound that leaves threads for everything else.
-const THREADS: usize = 0;
 /// How a request to push begins.
 const PUSH: u8 = 8;
 
@@ -67,7 +52,6 @@ struct Inner {
     transfer: Option<Transfer>,
     slots: Arc<Slots>,
     patience: Duration,
-    threads: Arc<Semaphore>,
 }
 
 /// What was served since the node started.
@@ -85,14 +69,7 @@ impl Serve {
     /// Serves these blobs within these limits.
     pub(crate) fn new(blobs: Blobs, limits: Limits, config: &config::Limits, transfer: Transfer) -> Self {
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        Self(Arc::new(Inner {
-            blobs,
-            limits,
-            transfer: Some(transfer),
-            slots,
-            patience: PATIENCE,
-            threads: Arc::new(Semaphore::new(THREADS)),
-        }))
+        Self(Arc::new(Inner { blobs, limits, transfer: Some(transfer), slots, patience: PATIENCE }))
     }
 
     /// Returns what was served.
@@ -139,17 +116,7 @@ impl Serve {
             }
             Request::Get(request) => {
                 let Some(_slot) = self.turn(&mut writer).await else { return };
-                match self.files(&request).await {
-                    Some((_thread, files, ranges)) => {
-                        let hash = BlobHash(*request.hash.as_bytes());
-                        match answer::answer(files, hash, ranges, &mut writer).await {
-                            Ok(()) => drop(writer.stream.finish()),
-                            Err(error) => refuse(writer, ERR_INTERNAL, &error),
-                        }
-                        return;
-                    }
-                    None => provider::handle_get(pair(writer), store, request).await,
-                }
+                provider::handle_get(pair(writer), store, request).await
             }
             Request::GetMany(request) => {
                 let Some(_slot) = self.turn(&mut writer).await else { return };
@@ -173,20 +140,6 @@ impl Serve {
             debug!(peer = %writer.peer.id, "too many wait");
         }
         slot
-    }
-
-    /// Returns the files of a blob and the ranges of it that are asked for, if the fast way can answer.
-    async fn files(&self, request: &GetRequest) -> Option<(SemaphorePermit<'_>, BlobFiles, ChunkRanges)> {
-        if !request.ranges.is_blob() {
-            return None;
-        }
-        let thread = self.0.threads.try_acquire().ok()?;
-        let (_, ranges) = request.ranges.iter_non_empty_infinite().next()?;
-        let (hash, ranges) = (BlobHash(*request.hash.as_bytes()), ranges.clone());
-        let Ok(Held::Complete(size)) = self.0.blobs.held(hash).await else { return None };
-        let blobs = self.0.blobs.clone();
-        let files = tokio::task::spawn_blocking(move || blobs.open_files(hash, size)).await.ok()??;
-        Some((thread, files, ranges))
     }
 }
 

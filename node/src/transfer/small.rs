@@ -154,12 +154,10 @@ impl Inner {
 /// Tells a lie from a failure, and either from trouble of our own.
 fn judge(error: &GetError) -> Attempt {
     match error {
-        GetError::Decode { source, .. } => match source {
-            DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
-                Attempt::Lied(evidence(source).unwrap_or_else(|| format!("{source:#}")))
-            }
-            DecodeError::Write { .. } => Attempt::Local(format!("{source:#}")),
-            _ => Attempt::Failed(format!("{source:#}")),
+        GetError::Decode { source, .. } => match (evidence(source), source) {
+            (Some(evidence), _) => Attempt::Lied(evidence),
+            (None, DecodeError::Write { .. }) => Attempt::Local(format!("{source:#}")),
+            (None, _) => Attempt::Failed(format!("{source:#}")),
         },
         GetError::LocalFailure { .. } | GetError::IrpcSend { .. } => Attempt::Local(format!("{error:#}")),
         _ => Attempt::Failed(format!("{error:#}")),

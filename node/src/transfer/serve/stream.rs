@@ -55,7 +55,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes bytes as fast as the limits allow.
-    pub(super) async fn write(&mut self, mut bytes: Bytes) -> io::Result<()> {
+    async fn write(&mut self, mut bytes: Bytes) -> io::Result<()> {
         if self.throttle.is_unlimited() {
             return self.write_now(bytes).await;
         }

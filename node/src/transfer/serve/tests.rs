@@ -2,12 +2,12 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, time::Instant};
 
-use bao_tree::ChunkNum;
+use bao_tree::{ChunkNum, ChunkRanges};
 use huddle_protocol::NodeId;
 use iroh::{Endpoint, RelayMode, endpoint::presets, protocol::Router};
 use iroh_blobs::{
     Hash,
-    protocol::{ChunkRangesSeq, GetManyRequest, ObserveRequest, PushRequest},
+    protocol::{ChunkRangesSeq, GetRequest, ObserveRequest, PushRequest},
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use crate::{
     transfer::ALPN,
 };
 
-/// What is served by a node of its own, the fast way or iroh's.
+/// What is served by a node of its own.
 struct Server {
     store: Store,
     serve: Serve,
@@ -34,21 +34,20 @@ async fn endpoint() -> Endpoint {
 }
 
 impl Server {
-    async fn start(is_fast: bool, patience: Duration, limit: impl FnOnce(&mut config::Limits)) -> Self {
+    async fn start(patience: Duration, limit: impl FnOnce(&mut config::Limits)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&Home::new(dir.path().join("home"))).await.unwrap();
         let mut config = config::Limits::default();
         limit(&mut config);
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        let threads = Arc::new(Semaphore::new(if is_fast { 128 } else { 0 }));
         let (blobs, limits) = (store.blobs.clone(), Limits::new(&config));
-        let serve = Serve(Arc::new(Inner { blobs, limits, transfer: None, slots, patience, threads }));
+        let serve = Serve(Arc::new(Inner { blobs, limits, transfer: None, slots, patience }));
         let router = Router::builder(endpoint().await).accept(ALPN, serve.clone()).spawn();
         Self { store, serve, router, dir }
     }
 
-    async fn fast() -> Self {
-        Self::start(true, PATIENCE, |_| {}).await
+    async fn unlimited() -> Self {
+        Self::start(PATIENCE, |_| {}).await
     }
 
     /// Takes in a file that stays where it is.
@@ -59,19 +58,10 @@ impl Server {
         (Hash::from_bytes(hash.0), path)
     }
 
-    async fn add(&self, bytes: &[u8]) -> Hash {
-        Hash::from_bytes(self.store.blobs.add(bytes.to_vec()).await.unwrap().0)
-    }
-
     async fn client(&self) -> (Endpoint, Connection) {
         let client = endpoint().await;
         let connection = client.connect(self.router.endpoint().addr(), ALPN).await.unwrap();
         (client, connection)
-    }
-
-    /// Reports whether the fast way would answer.
-    async fn is_fast_for(&self, hash: Hash) -> bool {
-        self.serve.files(&GetRequest::blob(hash)).await.is_some()
     }
 }
 
@@ -97,84 +87,8 @@ fn chunks(from: u64, to: u64) -> ChunkRanges {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_range_is_answered_as_iroh_answers_it() {
-    let (fast, iroh) = (Server::fast().await, Server::start(false, PATIENCE, |_| {}).await);
-    let (ours, theirs) = (fast.client().await, iroh.client().await);
-    for size in [5 << 20, (4 << 20) + 16385, 4_500_000, 6 * (1 << 20) + 1] {
-        let blob = noise(size);
-        let hash = fast.refer(&blob).await.0;
-        assert_eq!(hash, iroh.refer(&blob).await.0);
-        assert!(fast.is_fast_for(hash).await && !iroh.is_fast_for(hash).await);
-        let last = (size as u64).div_ceil(1024);
-        let mut asked = vec![
-            ChunkRanges::all(),
-            chunks(0, 1),
-            chunks(0, 16),
-            chunks(5, 7),
-            chunks(15, 17),
-            chunks(1000, 3000),
-            chunks(last - 1, last),
-            chunks(last - 20, last + 20),
-            chunks(last, last + 1),
-            chunks(1 << 40, 1 << 41),
-            ChunkRanges::from(ChunkNum(u64::MAX)..),
-            ChunkRanges::from(ChunkNum(last / 2)..),
-            chunks(1, 2) | chunks(100, 200) | chunks(4000, 4001),
-        ];
-        for _ in 0..20 {
-            let some = || rand::random_range(0..last + 10);
-            let (a, b) = (some(), some());
-            asked.push(chunks(a.min(b), a.max(b) + 1) | chunks(b, b + 3));
-        }
-        for ranges in asked {
-            let request = GetRequest::blob_ranges(hash, ranges.clone());
-            let (one, other) = (answer_to(&ours.1, request.clone()).await, answer_to(&theirs.1, request).await);
-            assert!(one.is_ok() && one == other, "{ranges:?} of {size}");
-        }
-        let nothing = GetRequest::new(hash, ChunkRangesSeq::empty());
-        assert_eq!(answer_to(&ours.1, nothing.clone()).await, answer_to(&theirs.1, nothing).await);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_fast_way_cannot_answer_iroh_does() {
-    let (ours, theirs) = (Server::fast().await, Server::start(false, PATIENCE, |_| {}).await);
-    let (one, other) = (ours.client().await, theirs.client().await);
-    let (small, middle, missing) = (noise(1000), noise(1 << 20), Hash::new(b"missing"));
-    let mut hashes = vec![missing, Hash::EMPTY];
-    for bytes in [&small, &middle] {
-        hashes.push(ours.add(bytes).await);
-        theirs.add(bytes).await;
-    }
-    for hash in &hashes {
-        assert!(!ours.is_fast_for(*hash).await);
-        let request = GetRequest::blob(*hash);
-        assert_eq!(answer_to(&one.1, request.clone()).await, answer_to(&other.1, request).await);
-    }
-    let many = || hashes[2..].iter().copied().collect::<GetManyRequest>();
-    let answer = answer_to(&one.1, many()).await;
-    assert!(answer.as_ref().is_ok_and(|answer| answer.len() > small.len() + middle.len()));
-    assert_eq!(answer, answer_to(&other.1, many()).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn files_of_the_store_itself_take_the_fast_way() {
-    let server = Server::fast().await;
-    let blob = noise(5 << 20);
-    let hash = server.add(&blob).await;
-    assert!(server.is_fast_for(hash).await);
-    let (_client, connection) = server.client().await;
-    let answer = answer_to(&connection, GetRequest::blob(hash)).await.unwrap();
-    assert!(answer.len() > blob.len() && answer.ends_with(&blob[blob.len() - 1024..]));
-    wait_until("it is counted", async || {
-        server.serve.served() == Served { peers: 1, bytes: answer.len() as u64, in_use: 0 }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_edited_file_is_not_sent() {
-    let server = Server::fast().await;
+    let server = Server::unlimited().await;
     let blob = noise(6 << 20);
     let (hash, path) = server.refer(&blob).await;
     let (_client, connection) = server.client().await;
@@ -182,7 +96,6 @@ async fn an_edited_file_is_not_sent() {
     let mut edited = blob.to_vec();
     edited[at] ^= 1;
     std::fs::write(&path, &edited).unwrap();
-    assert!(server.is_fast_for(hash).await);
     let mut receive = ask(&connection, GetRequest::blob(hash)).await;
     let mut got = Vec::new();
     let end = loop {
@@ -202,13 +115,11 @@ async fn an_edited_file_is_not_sent() {
     assert!(elsewhere.ends_with(&blob[..16384]), "what was not edited verifies");
     std::fs::write(&path, &blob[..1 << 20]).unwrap();
     assert_eq!(answer_to(&connection, GetRequest::blob_ranges(hash, chunks(around, around + 1))).await, Err(3));
-    std::fs::remove_file(&path).unwrap();
-    assert!(!server.is_fast_for(hash).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_push_or_send_nonsense() {
-    let server = Server::fast().await;
+    let server = Server::unlimited().await;
     let (_client, connection) = server.client().await;
     let push = PushRequest::new(Hash::EMPTY, ChunkRangesSeq::all());
     assert_eq!(answer_to(&connection, push).await, Err(ERR_PERMISSION.into_inner()));
@@ -226,30 +137,28 @@ async fn slots_hold_and_are_freed_when_a_reader_stalls() {
     let few = |config: &mut config::Limits| {
         (config.slots, config.slots_per_peer) = (2.try_into().unwrap(), 1.try_into().unwrap());
     };
-    for is_fast in [true, false] {
-        let server = Server::start(is_fast, Duration::from_secs(1), few).await;
-        let (hash, _) = server.refer(&noise(64 << 20)).await;
-        let (small, _) = server.refer(&noise(5 << 20)).await;
-        let in_use = || server.serve.served().in_use;
-        let (stalled, idle) = (server.client().await, server.client().await);
-        let mut one = ask(&stalled.1, GetRequest::blob(hash)).await;
-        wait_until("a slot is taken", async || in_use() == 1).await;
-        let also = ask(&stalled.1, GetRequest::blob(hash)).await;
-        let _other = ask(&idle.1, GetRequest::blob(hash)).await;
-        wait_until("both slots are taken", async || in_use() == 2).await;
-        drop(also); // no longer wanted: it gives up its place
-        let third = server.client().await;
-        let begin = Instant::now();
-        let answer = answer_to(&third.1, GetRequest::blob(small)).await;
-        assert!(answer.is_ok() && begin.elapsed() > Duration::from_millis(500), "it had to wait for a slot");
-        assert!(timeout(SOON, one.read_to_end(usize::MAX)).await.unwrap().is_err(), "the stalled answer was reset");
-        wait_until("all slots are free", async || in_use() == 0).await;
-    }
+    let server = Server::start(Duration::from_secs(1), few).await;
+    let (hash, _) = server.refer(&noise(64 << 20)).await;
+    let (small, _) = server.refer(&noise(5 << 20)).await;
+    let in_use = || server.serve.served().in_use;
+    let (stalled, idle) = (server.client().await, server.client().await);
+    let mut one = ask(&stalled.1, GetRequest::blob(hash)).await;
+    wait_until("a slot is taken", async || in_use() == 1).await;
+    let also = ask(&stalled.1, GetRequest::blob(hash)).await;
+    let _other = ask(&idle.1, GetRequest::blob(hash)).await;
+    wait_until("both slots are taken", async || in_use() == 2).await;
+    drop(also); // no longer wanted: it gives up its place
+    let third = server.client().await;
+    let begin = Instant::now();
+    let answer = answer_to(&third.1, GetRequest::blob(small)).await;
+    assert!(answer.is_ok() && begin.elapsed() > Duration::from_millis(500), "it had to wait for a slot");
+    assert!(timeout(SOON, one.read_to_end(usize::MAX)).await.unwrap().is_err(), "the stalled answer was reset");
+    wait_until("all slots are free", async || in_use() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_peer_leaves_behind_is_freed() {
-    let server = Server::fast().await;
+    let server = Server::unlimited().await;
     let (hash, _) = server.refer(&noise(64 << 20)).await;
     let (client, connection) = server.client().await;
     let _asked = [ask(&connection, GetRequest::blob(hash)).await, ask(&connection, GetRequest::blob(hash)).await];
@@ -262,7 +171,7 @@ async fn what_a_peer_leaves_behind_is_freed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_observer_needs_no_slot() {
     let one = |config: &mut config::Limits| config.slots = 1.try_into().unwrap();
-    let server = Server::start(true, PATIENCE, one).await;
+    let server = Server::start(PATIENCE, one).await;
     let (hash, _) = server.refer(&noise(64 << 20)).await;
     let (_client, connection) = server.client().await;
     let _takes_the_slot = ask(&connection, GetRequest::blob(hash)).await;
@@ -289,13 +198,11 @@ async fn a_limit_is_kept_and_spares_the_local_network() {
             (config.up, config.lan_exempt) = ("2 MiB/s".parse().unwrap(), is_exempt);
         }
     };
-    for is_fast in [true, false] {
-        let server = Server::start(is_fast, PATIENCE, two(false)).await;
-        let (hash, _) = server.refer(&noise(6 << 20)).await;
-        let kept = speed(&server, hash).await;
-        assert!((1.6..2.4).contains(&kept), "{kept} MiB/s");
-    }
-    let server = Server::start(true, PATIENCE, two(true)).await;
+    let server = Server::start(PATIENCE, two(false)).await;
+    let (hash, _) = server.refer(&noise(6 << 20)).await;
+    let kept = speed(&server, hash).await;
+    assert!((1.6..2.4).contains(&kept), "{kept} MiB/s");
+    let server = Server::start(PATIENCE, two(true)).await;
     let (hash, _) = server.refer(&noise(6 << 20)).await;
     let free = speed(&server, hash).await;
     assert!(free > 4.0, "{free} MiB/s");
@@ -303,39 +210,11 @@ async fn a_limit_is_kept_and_spares_the_local_network() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_is_known_per_peer() {
-    let server = Server::fast().await;
+    let server = Server::unlimited().await;
     let (hash, _) = server.refer(&noise(5 << 20)).await;
     let (client, connection) = server.client().await;
     let answer = answer_to(&connection, GetRequest::blob(hash)).await.unwrap();
     let id = endpoint::from_iroh(client.id());
     wait_until("it is counted", async || server.serve.sent_to(id) == answer.len() as u64).await;
     assert_eq!(server.serve.sent_to(NodeId(huddle_protocol::PublicKey([0; 32]))), 0);
-}
-
-/// Returns the MiB/s at which a client gets the first 256 MiB of a blob in pieces, four at a time.
-async fn pieces(server: &Server, hash: Hash, kib: u64) -> f64 {
-    use futures::StreamExt;
-    let (_client, connection) = server.client().await;
-    let begin = Instant::now();
-    let answers = futures::stream::iter(0..256 * 1024 / kib)
-        .map(|at| answer_to(&connection, GetRequest::blob_ranges(hash, chunks(at * kib, (at + 1) * kib))));
-    answers.buffer_unordered(4).for_each(|answer| async move { assert!(answer.is_ok()) }).await;
-    256.0 / begin.elapsed().as_secs_f64()
-}
-
-/// Prints how fast both ways are: `cargo test --release -p huddle-node --lib how_fast -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn how_fast() {
-    let blob = noise(1 << 30);
-    let (fast, iroh) = (Server::fast().await, Server::start(false, PATIENCE, |_| {}).await);
-    let (hash, _) = fast.refer(&blob).await;
-    iroh.refer(&blob).await;
-    for _ in 0..5 {
-        println!("ours {:.0} MiB/s, iroh's {:.0} MiB/s", speed(&fast, hash).await, speed(&iroh, hash).await);
-    }
-    for kib in [64, 1024, 8192] {
-        let (ours, theirs) = (pieces(&fast, hash, kib).await, pieces(&iroh, hash, kib).await);
-        println!("in pieces of {kib} KiB: ours {ours:.0} MiB/s, iroh's {theirs:.0} MiB/s");
-    }
 }
