@@ -183,6 +183,9 @@ pub struct Publish {
     /// Keep a copy of large files; otherwise they are used where they are, and have to stay there unchanged.
     #[arg(long)]
     pub copy: bool,
+    /// With --json, print what happens meanwhile too: one JSON object a line, the result last.
+    #[arg(long)]
+    pub events: bool,
     /// How to reach others, if no node runs.
     #[command(flatten)]
     pub network: Network,
@@ -208,6 +211,9 @@ pub struct Get {
     /// Write real copies, which may be changed; else large files are read-only links to the store if need be.
     #[arg(long)]
     pub copy: bool,
+    /// With --json, print what happens meanwhile too: one JSON object a line, the result last.
+    #[arg(long)]
+    pub events: bool,
     /// How to reach others, if no node runs.
     #[command(flatten)]
     pub network: Network,

@@ -13,7 +13,7 @@ use huddle_protocol::{DhtKey, NodeId, NodeRecord, PublicKey, Record, SecretKey};
 use iroh::{
     Endpoint, EndpointId, RelayMode, RelayUrl, TransportAddr,
     address_lookup::{self, AddressLookup, EndpointData, EndpointInfo, Item},
-    endpoint::{IdleTimeout, QuicTransportConfig, QuicTransportConfigBuilder, VarInt, presets},
+    endpoint::{Connection, IdleTimeout, QuicTransportConfig, QuicTransportConfigBuilder, VarInt, presets},
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
@@ -30,6 +30,10 @@ const STREAM_WINDOW: u32 = 2 << 20;
 
 /// How much a peer may have on its way to us in all streams of a connection: what it can make us hold.
 const CONNECTION_WINDOW: u32 = 48 << 20;
+
+/// How much a peer nearby may have on its way to us. More would not be faster, only wait: in the socket's buffer, which
+/// loses what it cannot hold, and in ours, which a kill empties.
+const NEAR_WINDOW: u32 = 4 << 20;
 
 /// How much may be sent and not yet confirmed: 1 Gbit/s over 100 ms, and as much again in queues.
 const SEND_WINDOW: u64 = 24 << 20;
@@ -86,6 +90,14 @@ fn tuned(transport: QuicTransportConfigBuilder) -> QuicTransportConfigBuilder {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(SEND_WINDOW)
         .congestion_controller_factory(Arc::new(congestion::ByRoundTrip))
+}
+
+/// Fits how much a peer may send ahead to how far away it is, as far as that is known.
+pub(crate) fn fit_window(connection: &Connection) {
+    let paths = connection.paths();
+    let Some(path) = paths.iter().find(|path| path.is_selected()) else { return };
+    let window = if path.rtt() < congestion::LONG { NEAR_WINDOW } else { CONNECTION_WINDOW };
+    connection.set_receive_window(VarInt::from_u32(window));
 }
 
 /// Returns `listen` with the ports that TCP got where any was asked for: one number to open in a firewall.

@@ -25,12 +25,14 @@ use crate::{
 
 /// Prints a result.
 pub(crate) fn print<T: Display + Serialize>(result: &T, json: bool) -> Result<(), Failure> {
-    let text = if json {
-        serde_json::to_string(result).map_err(|error| Failure::new(Code::Unexpected, &error))?
-    } else {
-        result.to_string()
-    };
-    script(format!("{}\n", text.trim_end()).as_bytes())
+    if json { line(result) } else { script(format!("{}\n", result.to_string().trim_end()).as_bytes()) }
+}
+
+/// Prints one line of JSON.
+pub(crate) fn line<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(value).map_err(|error| Failure::new(Code::Unexpected, &error))?;
+    line.push(b'\n');
+    script(&line)
 }
 
 /// Prints something made for other programs.
@@ -246,6 +248,11 @@ impl Display for Status {
         let uploads = count(self.uploads, "upload");
         let sent_to = count(self.sent_to, "peer");
         writeln!(f, "sent       {} to {sent_to}, {uploads} under way", HumanBytes(self.sent))?;
+        for download in &self.downloads {
+            let (received, size) = (HumanBytes(download.received), HumanBytes(download.size));
+            let sources = count(download.sources.len() as u64, "peer");
+            writeln!(f, "fetching   {} ({received} of {size} so far, from {sources})", download.blob)?;
+        }
         writeln!(f, "up         {}", humantime::format_duration(Duration::from_secs(self.uptime)))?;
         writeln!(f, "home       {}", self.home)?;
         write!(f, "version    {}", self.version)

@@ -1,4 +1,4 @@
-//! Progress bars, on a terminal only: one for all, one for each large file under way.
+//! Progress: bars, on a terminal only, one for all and one for each large file under way; or lines for a program.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::{
     events::Event,
+    failure::{Code, Failure},
     output,
     transfer::{Source, State},
 };
@@ -27,6 +28,8 @@ const NAME: usize = 32;
 pub(crate) struct Bars {
     screen: MultiProgress,
     is_terminal: bool,
+    /// Whether a program reads the events.
+    is_read: bool,
     since: Instant,
     total: Option<ProgressBar>,
     bars: HashMap<String, ProgressBar>,
@@ -41,6 +44,7 @@ impl Bars {
         Self {
             screen,
             is_terminal: stderr().is_terminal(),
+            is_read: false,
             since: Instant::now(),
             total: None,
             bars: HashMap::new(),
@@ -49,8 +53,24 @@ impl Bars {
         }
     }
 
+    /// Prints events for a program instead, if it asked for that.
+    ///
+    /// # Errors
+    /// If what it asked for is not JSON.
+    pub(crate) fn or_lines(mut self, is_asked: bool, json: bool) -> Result<Self, Failure> {
+        if is_asked && !json {
+            return Err(Failure::text(Code::Usage, "events are JSON; add --json"));
+        }
+        self.is_read = is_asked;
+        Ok(self)
+    }
+
     /// Draws an event.
     pub(crate) fn show(&mut self, event: &Event) {
+        if self.is_read {
+            let _ = output::line(event); // a reader who is gone wants no events; the work goes on
+            return;
+        }
         match event {
             Event::Warning { text } => self.screen.suspend(|| output::warn(text)),
             Event::Lie { node, file } => self.screen.suspend(|| {

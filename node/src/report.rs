@@ -12,7 +12,7 @@ use crate::{
     node::Node,
     resolve::{ResolveError, Resolved},
     store::Held,
-    transfer::PeerReport,
+    transfer::{Download, PeerReport},
 };
 
 /// How long providers are looked for.
@@ -43,6 +43,8 @@ pub struct Status {
     pub sent_to: u64,
     /// How many requests for bytes it is answering.
     pub uploads: u64,
+    /// What it is fetching.
+    pub downloads: Vec<Download>,
     /// How long it has been up, in seconds.
     pub uptime: u64,
     /// Its version.
@@ -136,6 +138,7 @@ impl Node {
             sent: served.bytes,
             sent_to: served.peers,
             uploads: served.in_use,
+            downloads: self.transfer().under_way(),
             uptime: self.uptime().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: self.home().path().display().to_string(),

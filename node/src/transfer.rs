@@ -31,7 +31,7 @@ use iroh::Endpoint;
 use iroh_blobs::util::connection_pool::ConnectionPool;
 
 pub use self::{
-    fetch::{FetchError, Job, Progress, Source, State},
+    fetch::{Download, FetchError, Job, Progress, Source, State},
     holders::Holders,
     peers::{Lie, PeerReport, Peers},
 };

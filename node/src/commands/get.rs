@@ -13,6 +13,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, get: cli::Get, bars: Bars) -> Result<(), Failure> {
+    let bars = bars.or_lines(get.events, context.json)?;
     let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
     let absolute = |path| absolute(path).map_err(|error| Failure::new(Code::Usage, &error));
     let no_home = || Failure::text(Code::Usage, "there is no home directory; name the cache: --hf-cache=<folder>");

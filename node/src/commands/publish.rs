@@ -11,6 +11,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, publish: cli::Publish, bars: Bars) -> Result<(), Failure> {
+    let bars = bars.or_lines(publish.events, context.json)?;
     let path = std::path::absolute(&publish.path).map_err(|error| Failure::new(Code::Usage, &error))?;
     let session = session::open(context, &publish.network).await?;
     let is_own = session.is_own();

@@ -14,7 +14,7 @@ use iroh::endpoint::{Controller, ControllerFactory, ControllerMetrics, RttEstima
 use noq_proto::congestion::{Bbr3Config, CubicConfig};
 
 /// The round trip from which on a path is long: above any local network, below any long-distance one.
-const LONG: Duration = Duration::from_millis(5);
+pub(super) const LONG: Duration = Duration::from_millis(5);
 
 /// Acknowledgements to look at; one that is quick decides at once.
 const LOOKS: u32 = 16;

@@ -37,6 +37,10 @@ const TICK: Duration = Duration::from_millis(200);
 const LINGER: Duration = Duration::from_secs(2);
 /// How often in a row the store may refuse what arrived: once is chance, a full disk refuses again and again.
 const REFUSALS: u32 = 8;
+/// How long nothing is asked of a peer after the store had too much to do.
+const BUSY: Duration = Duration::from_millis(50);
+/// From which size on, in bytes (16 MiB), the loss of what arrived in the first second is worth a write to disk.
+const NOTED: u64 = 16 << 20;
 /// How far before a reader bytes count as urgent, in bytes.
 const AHEAD: u64 = 8 << 20;
 /// How many events may wait.
@@ -127,6 +131,8 @@ struct Driver {
     has_failed: bool,
     /// How often in a row the store did not take what arrived.
     refused: u32,
+    /// Whether the store wrote down that some of it is here.
+    is_noted: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -173,6 +179,7 @@ pub(super) async fn run(
         received: 0,
         has_failed: false,
         refused: 0,
+        is_noted: false,
         progress,
     };
     if let Err(error) = driver.look_at_store().await {
@@ -367,12 +374,17 @@ impl Driver {
             self.arrived(id, reached); // what was not told yet
         }
         let Some(flight) = self.flights.remove(&id) else { return };
-        self.plan.ended(id, matches!(outcome, Outcome::Done));
+        self.plan.ended(id, matches!(outcome, Outcome::Done | Outcome::Busy));
         let (node, peers) = (flight.node, &self.transfer.0.peers);
         match outcome {
             Outcome::Done => {
                 self.refused = 0;
                 peers.delivered(node, flight.got, flight.sent.elapsed(), Instant::now());
+                self.note_in_store();
+            }
+            Outcome::Busy => {
+                debug!(%node, blob = %self.blob, "the store is busy");
+                self.plan.pauses(node, self.now() + BUSY);
             }
             Outcome::Lied(evidence) => {
                 self.lied(node, flight.range, evidence);
@@ -393,6 +405,22 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Has the store write down, once, that it holds a part of this: what it knows for less than a second is forgotten if
+    /// the process is killed, and with it all that arrived.
+    fn note_in_store(&mut self) {
+        if self.is_noted || self.size < NOTED {
+            return;
+        }
+        self.is_noted = true;
+        let blobs = self.transfer.0.blobs.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = blobs.flush().await {
+                debug!(%error, "cannot note that a blob is arriving");
+            }
+            Ended::Nothing
+        });
     }
 
     fn on_tick(&mut self) {

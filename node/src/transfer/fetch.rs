@@ -154,7 +154,7 @@ impl Transfer {
         let (send, progress) = watch::channel(Progress::default());
         wanted.holders = wanted.holders.or_else(|| Some(holders?()));
         let _ = commands.try_send(Command::Want(wanted)); // the queue is empty
-        downloads.insert(blob, Running { commands, progress: progress.clone() });
+        downloads.insert(blob, Running { commands, size, progress: progress.clone() });
         drop(downloads);
         tokio::spawn(download::run(self.clone(), blob, size, receive, send));
         Job { answer, progress }
@@ -184,5 +184,35 @@ impl Transfer {
 /// A download under way.
 pub(super) struct Running {
     pub(super) commands: mpsc::Sender<Command>,
+    size: u64,
     progress: watch::Receiver<Progress>,
+}
+
+/// What is known of a download under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Download {
+    /// The BLAKE3 of what is fetched.
+    pub blob: BlobHash,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// How many bytes arrived since it began.
+    pub received: u64,
+    /// Who was asked, and what came of it.
+    pub sources: Vec<Source>,
+}
+
+impl Transfer {
+    /// Returns what is being fetched now.
+    pub fn under_way(&self) -> Vec<Download> {
+        let downloads = self.downloads();
+        let mut all: Vec<_> = downloads
+            .iter()
+            .map(|(blob, running)| {
+                let Progress { received, sources } = running.progress.borrow().clone();
+                Download { blob: *blob, size: running.size, received, sources }
+            })
+            .collect();
+        all.sort_by_key(|download| download.blob);
+        all
+    }
 }

@@ -1,6 +1,7 @@
 //! One request to one peer: a contiguous range, verified as it arrives and handed to the store.
 
 use std::{
+    io,
     num::NonZeroU64,
     ops::Range,
     sync::{
@@ -14,7 +15,7 @@ use huddle_protocol::BlobHash;
 use iroh::endpoint::{Connection, ReadExactError};
 use iroh_blobs::{
     Hash,
-    api::blobs::ImportBaoHandle,
+    api::{self, blobs::ImportBaoHandle},
     protocol::{ChunkRangesSeq, GetRequest, Request},
 };
 use tokio::{
@@ -36,7 +37,7 @@ const LEAST: u64 = 16 << 10;
 /// How many bytes are reported at once.
 const STEP: u64 = 256 << 10;
 /// How many verified items wait for the disk, per request; a run has about as many hashes as groups, and one of bytes.
-const WAITING: usize = 40;
+const WAITING: usize = 20;
 
 /// How a request ended. What verified is kept however it did.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(super) enum Outcome {
     Failed(String),
     /// We cannot keep what arrived.
     Local(String),
+    /// The store has too much to do with this blob just now: it queues 32 operations on one, and refuses the next.
+    Busy,
 }
 
 /// A request, and where it has got to.
@@ -141,6 +144,7 @@ impl Piece {
         let local = |error: &dyn std::fmt::Display| Outcome::Local(format!("{error:#}"));
         match import.rx.await {
             Ok(Ok(())) => received,
+            Ok(Err(error)) if is_busy(&error) && !matches!(received, Err(Outcome::Lied(_))) => Err(Outcome::Busy),
             // The store's own words say more than that it takes no more.
             Ok(Err(error)) => match received {
                 Ok(()) | Err(Outcome::Local(_)) => Err(local(&error)),
@@ -175,4 +179,9 @@ impl Piece {
             }
         }
     }
+}
+
+fn is_busy(error: &api::Error) -> bool {
+    let api::Error::Io(error) = error;
+    error.kind() == io::ErrorKind::ResourceBusy
 }

@@ -8,7 +8,7 @@ use iroh_blobs::{Hash, protocol::ObserveRequest};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Inner, download::Event};
-use crate::endpoint::to_iroh;
+use crate::endpoint::{fit_window, to_iroh};
 
 /// How long a peer may take to say what it has.
 const ANSWER: Duration = Duration::from_secs(7);
@@ -27,6 +27,7 @@ async fn try_follow(inner: &Inner, node: NodeId, blob: BlobHash, events: &mpsc::
     let mut updates = Box::pin(inner.blobs.iroh().remote().observe((*connection).clone(), request));
     let first = timeout(ANSWER, updates.next()).await.map_err(|_| "no answer".to_owned())?;
     let first = first.ok_or("no answer")?.map_err(|error| error.to_string())?;
+    fit_window(&connection);
     if events.send(Event::Reached { node, connection, has: first }).await.is_err() {
         return Ok(());
     }

@@ -261,3 +261,24 @@ async fn a_look_up_ends_when_everybody_was_tried() {
     assert_eq!(timeout(SOON, held.ready(0)).await.unwrap(), Some(silent.id));
     assert_eq!(timeout(SOON, held.ready(1)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn what_arrives_in_the_first_moment_outlives_a_kill() {
+    let (host, blob) = (host(&[]).await, noise(17 << 20));
+    let (hash, size) = (BlobHash::of(&blob), blob.len() as u64);
+    let silent = quitter(&host, &blob, 1 << 20).await;
+    let job = host.transfer().start(hash, size, &holders(&host, &[silent.id]));
+    let here = async || host.store().blobs.parts(hash).await.unwrap().total_bytes();
+    crate::testing::wait_until("something is here", async || here().await > 100_000).await;
+    // A home as a kill would leave it: the files, and nothing of what is in memory.
+    let left = tempfile::tempdir().unwrap();
+    let copied = async || {
+        let copied = std::process::Command::new("cp").arg("-r").arg(host.home().blobs()).arg(left.path()).status();
+        assert!(copied.unwrap().success());
+        let blobs = crate::store::Store::open(&crate::home::Home::new(left.path().to_owned())).await.unwrap().blobs;
+        blobs.parts(hash).await.unwrap().total_bytes()
+    };
+    let kept = timeout(Duration::from_millis(400), copied()).await;
+    assert!(kept.as_ref().is_ok_and(|kept| *kept > 0), "{kept:?}");
+    drop(job);
+}
