@@ -83,10 +83,7 @@ def copy_home(source, target):
 
 
 def timed(command, check=True, **more):
-    """Runs a command; returns the seconds it took, those its processes computed (user, system), and its result.
-
-    The disk is at rest first: who syncs pays for everything written or removed before, by whomever."""
-    os.sync()
+    """Runs a command; returns the seconds it took, those its processes computed (user, system), and its result."""
     before, start = os.times(), time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
     elapsed, after = time.perf_counter() - start, os.times()
