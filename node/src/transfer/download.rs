@@ -17,7 +17,7 @@ use std::{
 use huddle_protocol::{BlobHash, NodeId};
 use iroh_blobs::{api::proto::Bitfield, util::connection_pool::ConnectionRef};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
 };
 use tracing::debug;
@@ -103,6 +103,7 @@ struct Flight {
     node: NodeId,
     range: Range<u64>,
     end: Arc<AtomicU64>,
+    stop: Arc<Notify>,
     reached: Arc<AtomicU64>,
     sent: Instant,
     got: u64,
@@ -292,6 +293,7 @@ impl Driver {
         for id in moot {
             if let Some(flight) = self.flights.get(id) {
                 flight.end.store(0, Relaxed); // at its next group, so that what verified is kept
+                flight.stop.notify_one();
             }
         }
     }
@@ -455,7 +457,7 @@ impl Driver {
                 self.plan.leaves(order.node);
                 continue;
             };
-            let end = Arc::new(AtomicU64::new(order.range.end));
+            let (end, stop) = (Arc::new(AtomicU64::new(order.range.end)), Arc::new(Notify::new()));
             let reached = Arc::new(AtomicU64::new(order.range.start));
             let piece = Piece {
                 id: order.id,
@@ -463,6 +465,7 @@ impl Driver {
                 size: self.size,
                 range: order.range.clone(),
                 end: Arc::clone(&end),
+                stop: Arc::clone(&stop),
                 reached: Arc::clone(&reached),
                 heard: Arc::clone(&peer.heard),
                 throttle: self.transfer.0.limits.down(order.node, path_of(&connection).is_lan()),
@@ -473,7 +476,7 @@ impl Driver {
             let task = self.tasks.spawn(work);
             self.plan.sent(id, now);
             let (node, range, sent) = (order.node, order.range, Instant::now());
-            self.flights.insert(id, Flight { node, range, end, reached, sent, got: 0, task });
+            self.flights.insert(id, Flight { node, range, end, stop, reached, sent, got: 0, task });
         }
     }
 }

@@ -19,8 +19,8 @@ use iroh_blobs::{
     protocol::{ChunkRangesSeq, GetRequest, Request},
 };
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -30,6 +30,8 @@ use super::{
 };
 use crate::{limits::Throttle, store::Blobs};
 
+/// How long a provider may take for the group it is at when nothing more of a request is of use.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long a provider may take for each [`LEAST`] bytes before others are asked; hub clients give up after 10 s.
 pub(super) const STALL: Duration = Duration::from_secs(7);
 /// What has to arrive meanwhile, in bytes: one verified group.
@@ -64,6 +66,8 @@ pub(super) struct Piece {
     pub(super) range: Range<u64>,
     /// Where it ends; others may have taken over the rest.
     pub(super) end: Arc<AtomicU64>,
+    /// Told that nothing more of it is of use.
+    pub(super) stop: Arc<Notify>,
     /// How far it has got.
     pub(super) reached: Arc<AtomicU64>,
     /// What arrived from this peer in all, so that one slow request among many is not taken for a silent peer.
@@ -78,12 +82,21 @@ impl Piece {
     pub(super) async fn fetch(self, connection: Connection, blobs: Blobs) -> Outcome {
         let before = connection.stats().udp_rx.datagrams;
         let mut heard = self.heard.load(Relaxed);
-        let (work, arrived) = (self.receive(&connection, &blobs), Arc::clone(&self.heard));
+        let (arrived, stop) = (Arc::clone(&self.heard), Arc::clone(&self.stop));
+        let work = self.receive(&connection, &blobs);
         let mut work = std::pin::pin!(work);
         loop {
-            match timeout(STALL, &mut work).await {
-                Ok(received) => return received.err().unwrap_or(Outcome::Done),
-                Err(_) => {
+            tokio::select! {
+                received = &mut work => return received.err().unwrap_or(Outcome::Done),
+                () = stop.notified() => {
+                    // It ends at its next group, so that what verified is kept; who sends none keeps nobody waiting.
+                    let ended = timeout(GRACE, &mut work).await;
+                    return ended.map_or_else(
+                        |_| Outcome::Failed("it fell silent, and others brought the rest".to_owned()),
+                        |received| received.err().unwrap_or(Outcome::Done),
+                    );
+                }
+                () = sleep(STALL) => {
                     let now = arrived.load(Relaxed);
                     if now < heard + LEAST {
                         break;

@@ -282,3 +282,26 @@ async fn what_arrives_in_the_first_moment_outlives_a_kill() {
     assert!(kept.as_ref().is_ok_and(|kept| *kept > 0), "{kept:?}");
     drop(job);
 }
+
+#[tokio::test]
+async fn who_falls_silent_keeps_nobody_waiting_once_others_brought_the_rest() {
+    let (host, blob) = (host(&[]).await, noise(4 << 20));
+    let (hash, size) = (BlobHash::of(&blob), blob.len() as u64);
+    let script = Script::provider(&blob, |mut send, answer| async move {
+        let sent = if answer.len() < 20_000 { answer.len() } else { 0 }; // the probe, and then nothing
+        let _ = send.write_all(&answer[..sent]).await;
+        if sent == 0 {
+            let _ = timeout(4 * SOON, send.stopped()).await;
+        }
+        let _ = send.finish();
+    });
+    let silent = peer(&host, ALPN, script.await).await;
+    let honest = provider(&host, &[&blob]).await;
+    let job = host.transfer().start(hash, size, &holders(&host, &[silent.id, honest.id]));
+    let (progress, began) = (job.progress.clone(), std::time::Instant::now());
+    job.finished().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let sources = progress.borrow().sources.clone();
+    let trouble = sources.iter().find(|source| source.node == silent.id).and_then(|source| source.trouble.clone());
+    assert!(trouble.is_some(), "{sources:?}");
+}
