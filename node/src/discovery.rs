@@ -20,6 +20,7 @@ mod behaviour;
 mod driver;
 mod gate;
 mod handle;
+mod heralds;
 mod id;
 mod join;
 mod newest;

@@ -18,7 +18,7 @@ use crate::{
     node::Node,
     resolve::{ResolveError, Resolved},
     store::{BlobError, Held, IndexError, StoreError},
-    transfer::{FetchError, Holders, Lie, Source},
+    transfer::{FetchError, Holders, Lie, Search, Source},
     trust::Reason,
 };
 
@@ -184,7 +184,7 @@ impl Node {
     /// Looks for nodes that have a revision, and optionally one large blob of it under any name.
     pub(crate) fn holders(&self, resolved: &Resolved, blob: Option<BlobHash>) -> Holders {
         let keys = resolved.keys().into_iter().chain(blob.map(DhtKey::blob)).collect();
-        self.transfer().holders(keys, Vec::new())
+        self.transfer().holders(Search { keys, manifest: Some(resolved.hash), hints: Vec::new() })
     }
 
     /// Hashes a file in full, once, and compares with what the commit names.

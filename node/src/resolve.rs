@@ -4,9 +4,9 @@ mod recent;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use huddle_protocol::{
     Authority, BlobHash, DhtKey, GitOid, Head, HeadPointer, Manifest, NodeId, Precedence, PublicKey, PublisherId,
     Record, RefName, RepoId, Request, Response, Revision, Signed, Target,
@@ -18,7 +18,7 @@ use crate::{
     discovery::{Network, NetworkError},
     exchange::{Exchange, heads_of},
     store::{Store, StoreError},
-    transfer::{self, FetchError, Holders, Transfer},
+    transfer::{self, FetchError, Holders, Search, Transfer},
     trust::{self, Policy, Reason, Refusal},
 };
 
@@ -303,14 +303,19 @@ impl Resolver {
         tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Ok(()))
     }
 
+    /// Streams who may know something: neighbours at once, then whoever announced `key`.
     fn nodes(&self, key: DhtKey) -> impl Stream<Item = NodeId> + use<> {
-        transfer::providers(self.network.clone(), key).take(ASK_IN_ALL)
+        let (network, mut seen) = (self.network.clone(), HashSet::new());
+        let near = stream::once(async move { network.near(vec![key]).await.unwrap_or_default() }); // stopped: nobody
+        let all = near.flat_map(stream::iter).chain(transfer::providers(self.network.clone(), key));
+        all.filter(move |node| std::future::ready(seen.insert(*node))).take(ASK_IN_ALL)
     }
 
     /// Fetches and judges the manifest a head names.
     async fn target(&self, repo: &RepoId, asked: &Revision, target: Target) -> Result<Resolved, ResolveError> {
         let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
-        let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(keys, Vec::new())).await?;
+        let search = Search { keys, manifest: Some(target.manifest), hints: Vec::new() };
+        let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(search)).await?;
         let untrusted = |refusal| ResolveError::Untrusted { repo: repo.clone(), refusal };
         if manifest.value().revision() != target.revision {
             return Err(untrusted(Refusal::OtherRevision));
@@ -364,8 +369,9 @@ impl Resolver {
         let mut refused = None;
         let mut resolved: Option<Resolved> = None;
         for hash in manifests {
-            let holders = || self.transfer.holders(vec![DhtKey::manifest(*hash)], from.into_iter().collect());
-            let manifest = match self.manifest(repo, *hash, holders).await {
+            let (keys, hints) = (vec![DhtKey::manifest(*hash)], from.into_iter().collect());
+            let search = Search { keys, manifest: Some(*hash), hints };
+            let manifest = match self.manifest(repo, *hash, || self.transfer.holders(search)).await {
                 Ok(manifest) => manifest,
                 Err(error) => {
                     debug!(%error, "a manifest that cannot be had");

@@ -18,12 +18,15 @@ use std::{io, path::PathBuf};
 use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
-pub(crate) use self::link::link;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},
     peers::PeerTable,
     table::IndexError,
+};
+pub(crate) use self::{
+    files::{GROUP, whole_groups},
+    link::link,
 };
 use crate::home::Home;
 

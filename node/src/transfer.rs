@@ -32,13 +32,13 @@ use iroh_blobs::util::connection_pool::ConnectionPool;
 
 pub use self::{
     fetch::{Download, FetchError, Job, Progress, Source, State},
-    holders::Holders,
+    holders::{Holders, Search},
     peers::{Lie, PeerReport, Peers},
 };
 pub(crate) use self::{holders::providers, many::SMALL};
 use crate::{
     discovery::Network,
-    exchange,
+    exchange::{self, Exchange},
     limits::Limits,
     store::{Blobs, Store},
 };
@@ -54,6 +54,7 @@ struct Inner {
     blobs: Blobs,
     pool: ConnectionPool,
     network: Network,
+    exchange: Exchange,
     limits: Limits,
     me: NodeId,
     peers: Peers,
@@ -73,6 +74,7 @@ impl Transfer {
             blobs: store.blobs.clone(),
             pool: exchange::pool(endpoint, ALPN),
             network,
+            exchange: Exchange::new(endpoint),
             limits,
             me: crate::endpoint::from_iroh(endpoint.id()),
             peers: Peers::open(&store.index),

@@ -28,6 +28,7 @@ use super::{
     behaviour::{Behaviour, BehaviourEvent},
     gate::Gate,
     handle::{Command, NetworkError},
+    heralds::Heralds,
     id::node_id,
     join::Join,
     scope::{Reach, Scope, reach},
@@ -47,6 +48,7 @@ pub(super) struct Driver {
     waiting: Waiting,
     join: Join,
     gate: Gate,
+    heralds: Heralds,
     peers: Peers,
 }
 
@@ -66,7 +68,8 @@ impl Driver {
     ) -> Self {
         let join = Join::new(!place.bootstrap.is_empty(), Instant::now());
         let (waiting, gate, peers) = (Waiting::default(), Gate::new(), Peers::new());
-        Self { swarm, commands, heard, place, waiting, join, gate, peers }
+        let heralds = Heralds::default();
+        Self { swarm, commands, heard, place, waiting, join, gate, heralds, peers }
     }
 
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
@@ -96,6 +99,7 @@ impl Driver {
                 let _ = reply.send(Ok(()));
             }
             Command::Providers { key, listener } => self.providers(key, listener),
+            Command::Near { keys, reply } => drop(reply.send(Ok(self.near(&keys)))),
             Command::Announce { pointer, reply } => drop(reply.send(self.announce(*pointer))),
             Command::Peers { reply } => drop(reply.send(Ok(self.peers.list()))),
             Command::Dial { address, asked } => self.dial(address, asked),

@@ -80,6 +80,7 @@ pub(super) enum Command {
     Provide { key: DhtKey, asked: Asked<()> },
     StopProviding { key: DhtKey, reply: Reply<()> },
     Providers { key: DhtKey, listener: Listener },
+    Near { keys: Vec<DhtKey>, reply: Reply<Vec<NodeId>> },
     Announce { pointer: Box<Signed<HeadPointer>>, reply: Reply<()> },
     Peers { reply: Reply<Vec<Peer>> },
     Dial { address: Multiaddr, asked: Asked<NodeId> },
@@ -150,6 +151,15 @@ impl Network {
         let listener = Listener { found, _permit: self.permit().await? };
         self.commands.send(Command::Providers { key, listener }).await.map_err(|_| NetworkError::Stopped)?;
         Ok(providers)
+    }
+
+    /// Returns connected peers worth asking before the DHT answers: those in the local network, and whoever passed on the
+    /// newest head of a repository that `keys` name. None of them said that it has anything.
+    ///
+    /// # Errors
+    /// [`NetworkError::Stopped`].
+    pub async fn near(&self, keys: Vec<DhtKey>) -> Result<Vec<NodeId>, NetworkError> {
+        self.call(|reply| Command::Near { keys, reply }).await
     }
 
     /// Tells everybody who listens about a new head. Having no peers is no error: the DHT has it too.

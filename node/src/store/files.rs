@@ -25,6 +25,9 @@ use iroh_blobs::store::IROH_BLOCK_SIZE;
 
 use super::blobs::{Blobs, to_iroh};
 
+/// What is hashed as one, in bytes: 16 chunks of BLAKE3.
+pub(crate) const GROUP: u64 = 16 << 10;
+
 /// The folder of symbolic links from hashes to files that are only referred to.
 const REFERENCED: &str = "referenced";
 
@@ -40,14 +43,20 @@ impl Referenced {
     /// Reads a range of whole groups, or up to the end, that verifies.
     pub(super) fn read(&self, range: &Range<u64>) -> io::Result<Bytes> {
         let mut leaves = Leaves(Ok(BytesMut::with_capacity((range.end - range.start) as usize)));
-        let chunks = match range.end < self.outboard.tree.size() {
-            true => ChunkRanges::from(ChunkNum::full_chunks(range.start)..ChunkNum::chunks(range.end)),
-            false => ChunkRanges::from(ChunkNum::full_chunks(range.start)..),
-        };
+        let chunks = whole_groups(range, self.outboard.tree.size());
         let reading = traverse_ranges_validated(self.file.try_clone()?, &self.outboard, &chunks, &mut leaves);
         let read = reading.now_or_never(); // nothing in it waits: files are read in place, and leaves are taken at once
         let Ok(()) = read.ok_or(io::ErrorKind::WouldBlock)?;
         leaves.0.map(BytesMut::freeze)
+    }
+}
+
+/// Returns the chunks of a range of whole groups. To a tree its last group is whole only to an open range.
+pub(crate) fn whole_groups(range: &Range<u64>, size: u64) -> ChunkRanges {
+    let first = ChunkNum::full_chunks(range.start);
+    match range.end < size {
+        true => ChunkRanges::from(first..ChunkNum::chunks(range.end)),
+        false => ChunkRanges::from(first..),
     }
 }
 

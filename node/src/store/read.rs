@@ -23,11 +23,9 @@ use tokio::task::JoinHandle;
 
 use super::{
     blobs::{BlobError, Blobs, to_iroh},
-    files::Referenced,
+    files::{GROUP, Referenced},
 };
 
-/// What is hashed as one, in bytes.
-const GROUP: u64 = 16 << 10;
 /// How much is read from a file at once: few calls, and still in the cache of a core when it is sent.
 const PIECE: u64 = 512 << 10;
 

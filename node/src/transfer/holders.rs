@@ -1,4 +1,4 @@
-//! Who holds something: providers from the DHT, as they are found, reached and ready to be asked.
+//! Who holds something: providers from the DHT and neighbours, as they are found, reached and ready to be asked.
 
 use std::{
     collections::HashSet,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use huddle_protocol::{DhtKey, NodeId};
+use huddle_protocol::{BlobHash, DhtKey, Holding, NodeId, Request, Response};
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::debug;
@@ -30,21 +30,34 @@ pub struct Holders {
     found: watch::Receiver<Found>,
 }
 
+/// Where to look for nodes that have something.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// Whoever announced any of these has it.
+    pub keys: Vec<DhtKey>,
+    /// Whoever has this blob, a manifest, has it; neighbours are asked for it directly.
+    pub manifest: Option<BlobHash>,
+    /// These said that they have it.
+    pub hints: Vec<NodeId>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Found {
     /// Providers that were reached, in the order in which they were.
     ready: Vec<NodeId>,
     /// Providers that could not be reached.
     unreachable: HashSet<NodeId>,
+    /// Providers that are not asked because they lied.
+    liars: HashSet<NodeId>,
     /// The first look-up has ended.
     is_done: bool,
 }
 
 impl Transfer {
-    /// Looks for nodes that provide any of `keys`, and tries `hints` at once.
-    pub fn holders(&self, keys: Vec<DhtKey>, hints: Vec<NodeId>) -> Holders {
+    /// Looks for nodes that have something.
+    pub fn holders(&self, wanted: Search) -> Holders {
         let (send, found) = watch::channel(Found::default());
-        tokio::spawn(look_up_again(Arc::clone(&self.0), keys, hints, send));
+        tokio::spawn(look_up_again(Arc::clone(&self.0), wanted, send));
         Holders { found }
     }
 }
@@ -55,11 +68,37 @@ pub(crate) fn providers(network: Network, key: DhtKey) -> impl Stream<Item = Nod
     stream::once(found).filter_map(|found| async { found.ok() }).flat_map(ReceiverStream::new)
 }
 
-async fn look_up_again(inner: Arc<Inner>, keys: Vec<DhtKey>, hints: Vec<NodeId>, send: watch::Sender<Found>) {
+/// Streams the neighbours that say they have a blob: they answer before the DHT does, and without it.
+fn neighbours(inner: &Inner, wanted: &Search) -> impl Stream<Item = NodeId> + use<> {
+    let (network, exchange, keys) = (inner.network.clone(), inner.exchange.clone(), wanted.keys.clone());
+    let asked = wanted.manifest.map(|blob| async move {
+        let near = network.near(keys).await.unwrap_or_default(); // stopped: nobody is near
+        let request = Request::Availability { blobs: vec![blob] };
+        let ask = move |node| {
+            let (exchange, request) = (exchange.clone(), request.clone());
+            async move {
+                let answer = exchange.ask(node, &request).await;
+                let has_it = |holding: &Holding| matches!(holding, Holding::Complete { .. });
+                match answer {
+                    Ok(Response::Availability { holdings }) if holdings.iter().any(has_it) => Some(node),
+                    Ok(_) => None,
+                    Err(error) => {
+                        debug!(%error, "a neighbour gives no answer");
+                        None
+                    }
+                }
+            }
+        };
+        stream::iter(near).map(ask).buffer_unordered(DIALS).filter_map(std::future::ready)
+    });
+    stream::iter(asked).then(|asked| asked).flatten()
+}
+
+async fn look_up_again(inner: Arc<Inner>, wanted: Search, send: watch::Sender<Found>) {
     let mut pause = AGAIN;
     loop {
         tokio::select! {
-            () = look_up(&inner, &keys, &hints, &send) => {}
+            () = look_up(&inner, &wanted, &send) => {}
             () = send.closed() => return, // nobody waits any more
         }
         send.send_modify(|found| found.is_done = true);
@@ -71,17 +110,27 @@ async fn look_up_again(inner: Arc<Inner>, keys: Vec<DhtKey>, hints: Vec<NodeId>,
     }
 }
 
-/// Goes once through everybody who provides any of the keys.
-async fn look_up(inner: &Inner, keys: &[DhtKey], hints: &[NodeId], send: &watch::Sender<Found>) {
-    let look_ups = keys.iter().map(|key| providers(inner.network.clone(), *key).boxed());
+/// Goes once through everybody who may have it.
+async fn look_up(inner: &Inner, wanted: &Search, send: &watch::Sender<Found>) {
+    let look_ups = wanted.keys.iter().map(|key| providers(inner.network.clone(), *key).boxed());
+    let sources = look_ups.chain([neighbours(inner, wanted).boxed()]);
     send.send_modify(|found| found.unreachable.clear());
     let ready = send.borrow().ready.clone();
     let room = MOST.saturating_sub(ready.len());
     let mut seen: HashSet<NodeId> = ready.into_iter().chain([inner.me]).collect();
-    let candidates = stream::iter(hints.to_vec()).chain(stream::select_all(look_ups));
-    let fresh = candidates.filter(|node| std::future::ready(seen.insert(*node))).take(room);
+    let candidates = stream::iter(wanted.hints.clone()).chain(stream::select_all(sources));
+    let fresh = candidates.filter(|node| std::future::ready(seen.insert(*node)));
+    let honest = fresh.filter(|node| {
+        let is_honest = inner.peers.is_honest(*node);
+        if !is_honest {
+            send.send_modify(|found| {
+                found.liars.insert(*node);
+            });
+        }
+        std::future::ready(is_honest)
+    });
     let dial = async |node: NodeId| {
-        if !inner.peers.is_honest(node) || inner.peers.is_paused(node, Instant::now()) {
+        if inner.peers.is_paused(node, Instant::now()) {
             return (node, false);
         }
         let Some(id) = to_iroh(node) else { return (node, false) };
@@ -94,7 +143,7 @@ async fn look_up(inner: &Inner, keys: &[DhtKey], hints: &[NodeId], send: &watch:
             }
         }
     };
-    let work = fresh.map(dial).buffer_unordered(DIALS).for_each(|(node, is_ready)| {
+    let work = honest.take(room).map(dial).buffer_unordered(DIALS).for_each(|(node, is_ready)| {
         send.send_modify(|found| {
             if is_ready {
                 found.unreachable.remove(&node);
@@ -137,6 +186,11 @@ impl Holders {
     /// Returns the providers that were reached so far.
     pub(super) fn reached(&self) -> Vec<NodeId> {
         self.found.borrow().ready.clone()
+    }
+
+    /// Returns the providers that are not asked because they lied.
+    pub(super) fn liars(&self) -> Vec<NodeId> {
+        self.found.borrow().liars.iter().copied().collect()
     }
 
     /// Returns the providers that could not be reached in the last look-up.

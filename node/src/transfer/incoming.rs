@@ -7,7 +7,7 @@
 use std::{ops::Range, time::Duration};
 
 use bao_tree::{
-    BaoTree, ChunkNum, ChunkRanges,
+    BaoTree, ChunkNum,
     io::{BaoContentItem, Leaf, Parent},
     iter::{BaoChunk, ResponseIter},
 };
@@ -17,6 +17,9 @@ use huddle_protocol::BlobHash;
 use iroh::endpoint::RecvStream;
 use iroh_blobs::store::IROH_BLOCK_SIZE;
 use tokio::time::Instant;
+
+use super::peers::{false_bytes, false_hashes};
+use crate::store::whole_groups;
 
 /// How long a run gets, in bytes; what a processor's cache holds on the way from the network to the disk.
 const RUN: usize = 256 << 10;
@@ -64,12 +67,7 @@ struct Run {
 impl Incoming {
     /// Begins to read what answers a request for a range of whole groups.
     pub(super) fn new(stream: RecvStream, blob: BlobHash, size: u64, range: &Range<u64>) -> Self {
-        let first = ChunkNum::full_chunks(range.start);
-        let chunks = match range.end < size {
-            true => ChunkRanges::from(first..ChunkNum::chunks(range.end)),
-            false => ChunkRanges::from(first..), // to a tree its last group is whole only to an open range
-        };
-        let items = ResponseIter::new(BaoTree::new(size, IROH_BLOCK_SIZE), chunks);
+        let items = ResponseIter::new(BaoTree::new(size, IROH_BLOCK_SIZE), whole_groups(range, size));
         let run = Run {
             parents: Vec::new(),
             bytes: BytesMut::new(),
@@ -96,8 +94,7 @@ impl Incoming {
                     let hash = |at: usize| -> [u8; 32] { std::array::from_fn(|byte| bytes[at + byte]) };
                     let (one, other) = (hash(0), hash(32));
                     if self.hashes.pop() != Some(parent(&one, &other, is_root)) {
-                        let start = node.chunk_range().start.to_bytes();
-                        return Err(Broken::Lie(format!("the hashes of the bytes from offset {start} do not verify")));
+                        return Err(Broken::Lie(false_hashes(node)));
                     }
                     let pair = (one.into(), other.into());
                     self.hashes.extend(right.then_some(pair.1));
@@ -109,10 +106,7 @@ impl Incoming {
                     self.fill(size).await?;
                     let bytes = &self.run.bytes[self.run.verified..][..size];
                     if self.hashes.pop() != Some(subtree(start_chunk, bytes, is_root)) {
-                        return Err(Broken::Lie(format!(
-                            "the bytes at offset {} do not verify",
-                            start_chunk.to_bytes()
-                        )));
+                        return Err(Broken::Lie(false_bytes(start_chunk)));
                     }
                     if self.run.verified == 0 {
                         self.run.since = Instant::now();

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 pub use self::lie::Lie;
-pub(super) use self::lie::evidence;
+pub(super) use self::lie::{evidence, false_bytes, false_hashes};
 use self::{
     bans::Bans,
     scores::{Score, Scores},

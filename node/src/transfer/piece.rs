@@ -80,7 +80,8 @@ pub(super) struct Piece {
 impl Piece {
     /// Sends the request and follows it to its end.
     pub(super) async fn fetch(self, connection: Connection, blobs: Blobs) -> Outcome {
-        let before = connection.stats().udp_rx.datagrams;
+        let words = || connection.stats().udp_rx.datagrams;
+        let before = words();
         let mut heard = self.heard.load(Relaxed);
         let (arrived, stop) = (Arc::clone(&self.heard), Arc::clone(&self.stop));
         let work = self.receive(&connection, &blobs);
@@ -90,11 +91,13 @@ impl Piece {
                 received = &mut work => return received.err().unwrap_or(Outcome::Done),
                 () = stop.notified() => {
                     // It ends at its next group, so that what verified is kept; who sends none keeps nobody waiting.
-                    let ended = timeout(GRACE, &mut work).await;
-                    return ended.map_or_else(
-                        |_| Outcome::Failed("it fell silent, and others brought the rest".to_owned()),
-                        |received| received.err().unwrap_or(Outcome::Done),
-                    );
+                    let stopped = words();
+                    return match timeout(GRACE, &mut work).await {
+                        Ok(received) => received.err().unwrap_or(Outcome::Done),
+                        // Slow, or held back by ourselves, is not silent.
+                        Err(_) if words() > stopped || !self.throttle.is_unlimited() => Outcome::Done,
+                        Err(_) => Outcome::Failed("it fell silent, and others brought the rest".to_owned()),
+                    };
                 }
                 () = sleep(STALL) => {
                     let now = arrived.load(Relaxed);
@@ -105,7 +108,7 @@ impl Piece {
                 }
             }
         }
-        if connection.stats().udp_rx.datagrams == before {
+        if words() == before {
             connection.close(0u32.into(), b"dead"); // not a word in all this time: nobody shall wait for it again
         }
         Outcome::Failed(format!("too little arrived within {} s", STALL.as_secs()))

@@ -17,9 +17,8 @@ use huddle_protocol::NodeId;
 use rand::RngExt;
 
 use self::rate::Rate;
+pub(super) use crate::store::GROUP;
 
-/// A verified group, in bytes.
-pub(super) const GROUP: u64 = 16 << 10;
 /// The least that is asked for once a peer is known, in bytes, unless less is missing.
 pub(super) const LEAST: u64 = 256 << 10;
 /// The most that is asked for in one request, in bytes.

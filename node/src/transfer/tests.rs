@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ALPN, FetchError, Holders};
+use super::{ALPN, FetchError, Holders, Search};
 use crate::{
     store::Held,
     testing::{Host, Peer, SOON, Script, encoded, host, noise, peer},
@@ -42,13 +42,25 @@ async fn quitter(host: &Host, blob: &[u8], length: usize) -> Peer {
 }
 
 fn holders(host: &Host, peers: &[NodeId]) -> Holders {
-    host.transfer().holders(Vec::new(), peers.to_vec())
+    host.transfer().holders(Search { hints: peers.to_vec(), ..Search::default() })
 }
 
 async fn read(host: &Host, blob: BlobHash, size: u64, range: Range<u64>, peers: &[NodeId]) -> std::io::Result<Vec<u8>> {
     let stream = host.transfer().read(blob, size, range, || holders(host, peers)).await.unwrap();
     let pieces: Vec<Bytes> = timeout(SOON, stream.try_collect()).await.expect("every read ends")?;
     Ok(pieces.concat())
+}
+
+#[tokio::test]
+async fn a_neighbour_that_announced_nothing_is_found_by_asking_it() {
+    let first = host(&[]).await;
+    let (other, asking) = (host(&[&first]).await, host(&[&first]).await);
+    let blob = noise(50_000);
+    first.store().blobs.add(blob.clone()).await.unwrap();
+    let manifest = Some(BlobHash::of(&blob));
+    let found = asking.transfer().holders(Search { manifest, ..Search::default() });
+    assert_eq!(timeout(SOON, found.ready(0)).await.unwrap(), Some(first.node_id()));
+    assert_eq!(timeout(SOON, found.ready(1)).await.unwrap(), None, "{} has it not", other.node_id());
 }
 
 #[tokio::test]

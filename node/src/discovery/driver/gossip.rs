@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
-use huddle_protocol::{HeadPointer, Record, RecordError, Signed};
-use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
+use huddle_protocol::{DhtKey, HeadPointer, Record, RecordError, Signed};
+use libp2p::{
+    PeerId,
+    gossipsub::{self, IdentTopic, MessageAcceptance, PublishError},
+};
 use tracing::{debug, trace};
 
 use super::{
@@ -30,7 +33,7 @@ impl Driver {
             return trace!(?event, "ignored");
         };
         let acceptance = if self.gate.admits(propagation_source, Instant::now()) {
-            self.on_message(&message.data)
+            self.on_message(&message.data, propagation_source)
         } else {
             MessageAcceptance::Ignore
         };
@@ -42,7 +45,7 @@ impl Driver {
         );
     }
 
-    fn on_message(&mut self, bytes: &[u8]) -> MessageAcceptance {
+    fn on_message(&mut self, bytes: &[u8], neighbour: PeerId) -> MessageAcceptance {
         let record = match Record::verify(bytes, now()) {
             Ok(record) => record,
             Err(RecordError::Future) => return MessageAcceptance::Ignore, // perhaps our clock is wrong
@@ -51,6 +54,7 @@ impl Driver {
         let Record::Head(pointer) = &record else { return MessageAcceptance::Reject };
         match self.gate.judge(&record, pointer.signer(), Instant::now()) {
             Verdict::Pass => {
+                self.heralds.spoke(DhtKey::repo(&pointer.value().repo), neighbour);
                 self.tell(Heard::Head(pointer.clone()));
                 MessageAcceptance::Accept
             }

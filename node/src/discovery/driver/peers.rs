@@ -5,6 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use huddle_protocol::{DhtKey, NodeId};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -19,6 +20,7 @@ use super::{
         handle::{Direction, Peer},
         id::node_id,
         rate::{Rate, RateLimit},
+        scope::{Reach, reach},
     },
     Driver,
 };
@@ -29,6 +31,8 @@ const MAX_ADDRESSES: usize = 8;
 const MAX_AGENT: usize = 64;
 /// The most peers dialled at once because they answered in the local network.
 const MAX_NEIGHBOURS: usize = 16;
+/// The most peers of the local network that are asked for something before the DHT answers.
+const MAX_NEAR: usize = 8;
 /// What one peer may hand us to keep: a node that provides a few thousand things says so in one go.
 const STORES: Rate = Rate { burst: 4096.0, per_second: 100.0 };
 /// How many peers' allowances are remembered, a multiple of how many can be connected.
@@ -51,6 +55,12 @@ impl Peers {
 
     pub(super) fn list(&self) -> Vec<Peer> {
         self.connected.values().map(|(peer, _)| peer.clone()).collect()
+    }
+
+    /// Returns some of those in the local network.
+    fn near(&self) -> impl Iterator<Item = NodeId> {
+        let is_near = |peer: &&Peer| matches!(reach(&peer.address), Some(Reach::Loopback | Reach::Private));
+        self.connected.values().map(|(peer, _)| peer).filter(is_near).take(MAX_NEAR).map(|peer| peer.node)
     }
 
     /// Reports whether a peer may hand us one more thing to keep.
@@ -83,6 +93,16 @@ impl Peers {
 }
 
 impl Driver {
+    pub(super) fn near(&self, keys: &[DhtKey]) -> Vec<NodeId> {
+        let heralds = keys.iter().filter_map(|key| self.heralds.of(key));
+        let mut near: Vec<NodeId> =
+            heralds.filter(|peer| self.peers.connected.contains_key(peer)).filter_map(|peer| node_id(&peer)).collect();
+        near.extend(self.peers.near());
+        near.sort_unstable();
+        near.dedup();
+        near
+    }
+
     pub(super) fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { peer_id, info, .. } = event else { return };
         self.peers.identified(&peer_id, &info.agent_version);

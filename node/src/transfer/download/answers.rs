@@ -91,8 +91,9 @@ impl Driver {
 
     pub(super) fn verdict(&self) -> FetchError {
         let blob = self.blob;
-        let liars = self.reached().filter(|node| !self.transfer.0.peers.is_honest(*node));
-        let mut nodes: Vec<_> = self.lies.iter().copied().chain(liars).collect();
+        let liars = self.holders.iter().flat_map(Holders::liars);
+        let reached = self.reached().filter(|node| !self.transfer.0.peers.is_honest(*node));
+        let mut nodes: Vec<_> = self.lies.iter().copied().chain(liars).chain(reached).collect();
         nodes.sort_unstable();
         nodes.dedup();
         match &self.trouble {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bao_tree::{ChunkNum, TreeNode};
 use huddle_protocol::{BlobHash, NodeId};
 use iroh_blobs::get::fsm::DecodeError;
 use serde::{Deserialize, Serialize};
@@ -37,13 +38,16 @@ impl Lie {
 /// Says where the bytes stopped to verify; `None` if they did not, and something else went wrong.
 pub(in crate::transfer) fn evidence(error: &DecodeError) -> Option<String> {
     match error {
-        DecodeError::LeafHashMismatch { num, .. } => {
-            Some(format!("the bytes at offset {} do not verify", num.to_bytes()))
-        }
-        DecodeError::ParentHashMismatch { node, .. } => {
-            let start = node.chunk_range().start.to_bytes();
-            Some(format!("the hashes of the bytes from offset {start} do not verify"))
-        }
+        DecodeError::LeafHashMismatch { num, .. } => Some(false_bytes(*num)),
+        DecodeError::ParentHashMismatch { node, .. } => Some(false_hashes(*node)),
         _ => None,
     }
+}
+
+pub(in crate::transfer) fn false_bytes(start: ChunkNum) -> String {
+    format!("the bytes at offset {} do not verify", start.to_bytes())
+}
+
+pub(in crate::transfer) fn false_hashes(node: TreeNode) -> String {
+    format!("the hashes of the bytes from offset {} do not verify", node.chunk_range().start.to_bytes())
 }
