@@ -19,8 +19,9 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use crate::discovery::Network;
 
-/// How long a silent connection is kept.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a silent connection is kept. While it is, iroh sends to where the peer was, so a node that was killed and came
+/// back under another port cannot be reached before.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How far one stream may run ahead of its reader. Not more: past 1024 gaps in what a stream received, the QUIC stack
 /// ends the connection ("too many gaps in stream buffer"), and a queue that overflows loses every other packet. With
