@@ -93,12 +93,13 @@ fn tuned(transport: QuicTransportConfigBuilder) -> QuicTransportConfigBuilder {
         .congestion_controller_factory(Arc::new(congestion::ByRoundTrip))
 }
 
-/// Fits how much a peer may send ahead to how far away it is, as far as that is known.
-pub(crate) fn fit_window(connection: &Connection) {
+/// Fits how much a peer may send ahead to how far away it is, as far as that is known. Reports whether it is far.
+pub(crate) fn fit_window(connection: &Connection) -> bool {
     let paths = connection.paths();
-    let Some(path) = paths.iter().find(|path| path.is_selected()) else { return };
-    let window = if path.rtt() < congestion::LONG { NEAR_WINDOW } else { CONNECTION_WINDOW };
-    connection.set_receive_window(VarInt::from_u32(window));
+    let Some(path) = paths.iter().find(|path| path.is_selected()) else { return false };
+    let is_far = path.rtt() >= congestion::LONG;
+    connection.set_receive_window(VarInt::from_u32(if is_far { CONNECTION_WINDOW } else { NEAR_WINDOW }));
+    is_far
 }
 
 /// Returns `listen` with the ports that TCP got where any was asked for: one number to open in a firewall.

@@ -70,7 +70,7 @@ pub(super) enum Event {
     /// A look-up found a peer.
     Found(NodeId),
     /// A peer was reached, and has this.
-    Reached { node: NodeId, connection: ConnectionRef, has: Bitfield },
+    Reached { node: NodeId, connection: ConnectionRef, is_far: bool, has: Bitfield },
     /// A peer has more.
     Has { node: NodeId, has: Bitfield },
     /// A peer cannot be reached, or not any more.
@@ -301,13 +301,14 @@ impl Driver {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Found(node) => self.meet(node),
-            Event::Reached { node, connection, has } => {
+            Event::Reached { node, connection, is_far, has } => {
                 let Some(peer) = self.peers.get_mut(&node) else { return };
                 peer.report.path = path_of(&connection).to_string();
                 peer.report.state = State::Waiting;
                 peer.connection = Some(Arc::new(connection));
                 peer.has = Bitfield::empty();
                 self.offers(node, &has);
+                self.plan.set_far(node, is_far);
             }
             Event::Has { node, has } => self.offers(node, &has),
             Event::Lost { node, reason } => {

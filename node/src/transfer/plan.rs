@@ -25,10 +25,12 @@ pub(super) const LEAST: u64 = 256 << 10;
 pub(super) const MOST: u64 = 32 << 20;
 /// A request should take about this long, if it were alone.
 const WORTH: Duration = Duration::from_millis(300);
-/// How many requests one peer answers at once. Each has a window of 2 MiB. Eight of those would fill 1 Gbit/s over a round
-/// trip of 100 ms; but a stream that lost a packet stands still for a round trip or two, and with 0.5 % loss eight move 470
-/// Mbit/s, sixteen 610.
-pub(super) const PER_PEER: usize = 16;
+/// How many requests a peer nearby answers at once: more would only be more to ask again after a kill.
+pub(super) const NEAR: usize = 8;
+/// How many requests a peer far away answers at once. Each has a window of 2 MiB. Eight of those would fill 1 Gbit/s over a
+/// round trip of 100 ms; but a stream that lost a packet stands still for a round trip or two, and with 0.5 % loss eight
+/// move 470 Mbit/s, sixteen 610.
+pub(super) const FAR: usize = 16;
 /// How many requests there are at once in all.
 pub(super) const IN_ALL: usize = 128;
 /// Somebody's remainder is worth taking over if it takes longer than this.
@@ -59,6 +61,7 @@ struct Peer {
     rate: Rate,
     /// What an honest peer can lose at most before it proved anything: set until its first verified group.
     is_new: bool,
+    is_far: bool,
     in_flight: usize,
     /// It failed before it proved anything: others come first.
     is_doubtful: bool,
@@ -129,10 +132,16 @@ impl Plan {
         match self.peers.get_mut(&node) {
             Some(peer) => peer.has = has,
             None => {
-                let peer =
-                    Peer { has, rate: Rate::default(), is_new: true, is_doubtful: false, in_flight: 0, paused: None };
-                self.peers.insert(node, peer);
+                let (rate, is_new, is_far, is_doubtful) = (Rate::default(), true, false, false);
+                self.peers.insert(node, Peer { has, rate, is_new, is_far, is_doubtful, in_flight: 0, paused: None });
             }
+        }
+    }
+
+    /// Learns that a peer that offers something is far away, or no longer.
+    pub(super) fn set_far(&mut self, node: NodeId, is_far: bool) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.is_far = is_far;
         }
     }
 
@@ -240,7 +249,11 @@ impl Plan {
     /// Returns the peers that may be asked for more, the fastest first.
     fn by_speed(&self, now: Duration) -> Vec<NodeId> {
         let may = |peer: &Peer| {
-            let room = if peer.is_new { 1 } else { PER_PEER };
+            let room = match (peer.is_new, peer.is_far) {
+                (true, _) => 1, // until it proved anything
+                (false, false) => NEAR,
+                (false, true) => FAR,
+            };
             peer.in_flight < room && peer.paused.is_none_or(|until| until <= now)
         };
         let mut nodes: Vec<_> = self.peers.iter().filter(|(_, peer)| may(peer)).collect();

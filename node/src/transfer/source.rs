@@ -27,8 +27,8 @@ async fn try_follow(inner: &Inner, node: NodeId, blob: BlobHash, events: &mpsc::
     let mut updates = Box::pin(inner.blobs.iroh().remote().observe((*connection).clone(), request));
     let first = timeout(ANSWER, updates.next()).await.map_err(|_| "no answer".to_owned())?;
     let first = first.ok_or("no answer")?.map_err(|error| error.to_string())?;
-    fit_window(&connection);
-    if events.send(Event::Reached { node, connection, has: first }).await.is_err() {
+    let is_far = fit_window(&connection);
+    if events.send(Event::Reached { node, connection, is_far, has: first }).await.is_err() {
         return Ok(());
     }
     while let Some(update) = updates.next().await {

@@ -61,6 +61,7 @@ impl World {
         plan.want(chunks(0..size, size), Vec::new());
         for (n, peer) in peers.iter().enumerate() {
             plan.offers(node(n), has(peer.parts, size));
+            plan.set_far(node(n), n % 2 == 1);
         }
         let chance = StdRng::seed_from_u64(seed);
         let (flights, ends) = (HashMap::new(), HashMap::new());
@@ -83,7 +84,7 @@ impl World {
             self.sent.insert(order.id, self.now);
             self.flights.insert(order.id, (order.node, order.range));
             let of_peer = self.flights.values().filter(|(node, _)| *node == order.node).count();
-            assert!(of_peer <= PER_PEER && self.flights.len() <= IN_ALL);
+            assert!(of_peer <= FAR && self.flights.len() <= IN_ALL);
         }
         self.now += STEP;
         let mut ids: Vec<_> = self.flights.keys().copied().collect();
