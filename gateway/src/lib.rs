@@ -4,6 +4,7 @@
 //! answers. Knows neither peers nor disks.
 
 mod api;
+mod authoring;
 mod conditions;
 mod date;
 mod error;
@@ -33,6 +34,9 @@ use tower_http::{
 
 use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
 pub use crate::{
+    authoring::{
+        Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError,
+    },
     hub::{ByteStream, Hub, HubError, Reference, Snapshot},
     options::Options,
     serve::serve,
