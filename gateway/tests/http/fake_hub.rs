@@ -1,6 +1,6 @@
 //! A node in memory, with repositories that have real ids and hashes, and with the faults that tests ask for.
 
-mod authoring;
+pub(crate) mod authoring;
 
 use std::{
     io,

@@ -16,7 +16,7 @@ pub(crate) fn namespace() -> String {
     SecretKey::from_bytes([1; 32]).public().to_string()
 }
 
-fn refused<T>() -> Result<T, WriteError> {
+pub(crate) fn refused<T>() -> Result<T, WriteError> {
     Err(WriteError::Forbidden { reason: "nobody may write here".to_owned() })
 }
 
