@@ -1,5 +1,6 @@
 //! Uploads and downloads by Xet.
 
+mod client;
 mod downloads;
 mod forge;
 mod hostile;
