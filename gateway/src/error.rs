@@ -36,6 +36,9 @@ pub(crate) enum ApiError {
     /// No token is known here, so this one is not.
     #[error("Invalid credentials in Authorization header")]
     UnknownToken,
+    /// The token is known, but may not do this.
+    #[error("{reason}")]
+    Forbidden { reason: String },
     /// The request came under a name that is not ours: a page that turned its own name into our address.
     #[error("`{host}` is not a name of this gateway; if it should be, add it to the allowed hosts")]
     ForeignHost { host: String },
@@ -66,7 +69,9 @@ impl ApiError {
             | Self::EntryNotFound { .. }
             | Self::UnknownKind
             | Self::NoSuchRoute => StatusCode::NOT_FOUND,
-            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } => StatusCode::FORBIDDEN,
+            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } | Self::Forbidden { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,

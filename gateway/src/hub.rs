@@ -5,7 +5,9 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+use huddle_protocol::{Commit, FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+
+use crate::authoring::{Authoring, Visibility};
 
 /// The bytes of a file as they are verified.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -19,6 +21,8 @@ pub struct Snapshot {
     pub manifest: Arc<Signed<Manifest>>,
     /// Why the node believes it, one reason each, in words.
     pub reasons: Vec<String>,
+    /// Who may see it.
+    pub visibility: Visibility,
 }
 
 /// A branch or tag.
@@ -53,12 +57,20 @@ pub enum HubError {
 
 /// A node, as its HTTP face sees it.
 #[async_trait]
-pub trait Hub: fmt::Debug + Send + Sync + 'static {
+pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
     /// Resolves what a client typed, `namespace/name` or `name`, at a branch, tag or (short) commit id.
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError>;
 
     /// Returns the branches and tags of a repository.
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError>;
+
+    /// Returns the repositories of a kind that this node holds, private ones too, each at its `main` branch, in the
+    /// order of their names.
+    async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError>;
+
+    /// Returns up to `limit` commits that lead to a revision, it first, each with its first parent after it, as far as
+    /// their commit objects are here.
+    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError>;
 
     /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
     /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.

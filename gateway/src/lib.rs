@@ -4,6 +4,7 @@
 //! answers. Knows neither peers nor disks.
 
 mod api;
+mod authoring;
 mod conditions;
 mod date;
 mod error;
@@ -16,13 +17,14 @@ mod query;
 mod range;
 mod serve;
 mod target;
+mod xet;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::{get, head, post},
 };
 use http::{HeaderName, Method};
 use huddle_protocol::RepoKind;
@@ -31,10 +33,14 @@ use tower_http::{
     cors::{AllowHeaders, Any, CorsLayer},
 };
 
-use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
+use crate::{
+    api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree},
+    xet::{Xet, download, shards, tokens, upload},
+};
 pub use crate::{
+    authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
     hub::{ByteStream, Hub, HubError, Reference, Snapshot},
-    options::Options,
+    options::{Options, XetOptions},
     serve::serve,
 };
 
@@ -43,12 +49,15 @@ pub use crate::{
 struct Gateway {
     hub: Arc<dyn Hub>,
     options: Arc<Options>,
+    xet: Arc<Xet>,
 }
 
 /// Returns the routes. Serve them with [`serve`], which tells apart connections that arrive on loopback; served
 /// otherwise, every connection counts as such.
+///
+/// What an earlier process left in the staging folder is removed.
 pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
-    let gateway = Gateway { hub, options: Arc::new(options) };
+    let gateway = Gateway { hub, xet: Arc::new(Xet::new(&options)), options: Arc::new(options) };
     let mut router = Router::new()
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
@@ -72,7 +81,7 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
                 .route(&format!("{api}/auth-check"), get(account::auth_check));
         }
     }
-    router
+    xet(router)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)
         .layer(from_fn_with_state(gateway.clone(), observe::deadline))
@@ -81,6 +90,33 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
         .layer(cors())
         .layer(from_fn_with_state(observe::RequestIds::new(), observe::observe))
         .with_state(gateway)
+}
+
+/// Adds the routes of Xet, which today's uploads need and downloads of very large files. `xet.rs` says how they belong
+/// together.
+fn xet(mut router: Router<Gateway>) -> Router<Gateway> {
+    let none = || get(fallback::not_found).post(fallback::not_found);
+    for kind in RepoKind::ALL {
+        for id in ["{name}", "{namespace}/{name}"] {
+            let api = format!("/api/{}/{id}", kind.plural());
+            router = router
+                .route(&format!("{api}/xet-read-token/{{*place}}"), get(tokens::read))
+                .route(&format!("{api}/xet-write-token/{{*place}}"), get(tokens::write));
+        }
+    }
+    let (up, down) = ("/cas/up/{generation}", "/cas/down/{kind}/{id}/{revision}");
+    router
+        .route(&format!("{up}/v1/xorbs/default/{{xorb}}"), head(upload::has).post(upload::xorb))
+        .route(&format!("{up}/v1/shards"), post(shards::v1))
+        .route(&format!("{up}/v2/shards"), post(shards::v2))
+        // Chunks that somebody has already, and uploads past the server: clients go on without.
+        .route(&format!("{up}/v1/chunks/{{*chunk}}"), none())
+        .route(&format!("{up}/v1/xorb-grants/{{*xorb}}"), none())
+        .route(&format!("{up}/v1/telemetry"), post(site::telemetry))
+        .route(&format!("{down}/v1/reconstructions/{{file}}"), get(download::v1))
+        .route(&format!("{down}/v2/reconstructions/{{file}}"), get(download::v2))
+        .route(&format!("{down}/xorbs/{{file}}/{{index}}"), get(download::xorb))
+        .route(&format!("{down}/v1/telemetry"), post(site::telemetry))
 }
 
 /// Lets pages of any origin read: nothing here depends on who they are. A page on the public web may reach a gateway on
@@ -101,6 +137,10 @@ fn cors() -> CorsLayer {
         "retry-after",
         "x-linked-size",
         "x-linked-etag",
+        "x-xet-hash",
+        "x-xet-cas-url",
+        "x-xet-access-token",
+        "x-xet-token-expiration",
     ];
     CorsLayer::new()
         .allow_origin(Any)

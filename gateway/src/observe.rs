@@ -17,7 +17,7 @@ use axum::{
 use http::HeaderName;
 use tracing::{Instrument, debug, debug_span, error};
 
-use crate::{Gateway, error::ApiError, header};
+use crate::{Gateway, error::ApiError, header, xet};
 
 /// The header that carries the id; clients show it in their exceptions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,8 +56,11 @@ pub(crate) async fn observe(State(ids): State<RequestIds>, request: Request, nex
 
 /// Ends the wait for the head of an answer: better "ask again" than a client that gives up.
 ///
-/// The body may take as long as it needs.
+/// The body may take as long as it needs. So may uploads, which have limits of their own.
 pub(crate) async fn deadline(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with(xet::UPLOADS) {
+        return next.run(request).await;
+    }
     let is_file = !request.uri().path().starts_with("/api/");
     let limit = if is_file { gateway.options.file_within } else { gateway.options.answer_within };
     match tokio::time::timeout(limit, next.run(request)).await {

@@ -1,6 +1,6 @@
 //! What the gateway can be told.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// How the gateway behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,10 +14,40 @@ pub struct Options {
     /// How long a client may wait for anything else. Here Python waits without end, but it takes "ask again" for a
     /// failure, so this is as long as finding peers may take.
     pub answer_within: Duration,
+    /// A folder of this gateway's own for uploads that are under way. What is found there is removed. Without one,
+    /// there are no uploads by Xet.
+    pub staging: Option<PathBuf>,
+    /// Uploads and downloads by Xet.
+    pub xet: XetOptions,
+}
+
+/// How the gateway behaves to clients that speak Xet, and how much of the disk they may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XetOptions {
+    /// The largest file, in bytes, that is offered by plain HTTP only. Python refuses longer ones by HTTP.
+    pub plain_up_to: u64,
+    /// How many bytes the uploads of one token may take before their files are whole; no file may be larger.
+    pub per_token: u64,
+    /// How many bytes all of them together may take.
+    pub total: u64,
+    /// How many bytes to keep that are in files already, for the rest of an upload to refer to.
+    pub kept: u64,
+}
+
+impl Default for XetOptions {
+    fn default() -> Self {
+        Self { plain_up_to: 50_000_000_000, per_token: 256 << 30, total: 512 << 30, kept: 8 << 30 }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { allowed_hosts: Vec::new(), file_within: Duration::from_secs(8), answer_within: Duration::from_secs(60) }
+        Self {
+            allowed_hosts: Vec::new(),
+            file_within: Duration::from_secs(8),
+            answer_within: Duration::from_secs(60),
+            staging: None,
+            xet: XetOptions::default(),
+        }
     }
 }

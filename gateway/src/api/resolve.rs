@@ -21,10 +21,12 @@ use crate::{
     Gateway, conditions,
     error::ApiError,
     header as safe,
+    host::Origin,
     hub::{ByteStream, Snapshot},
     query::Query,
     range::{self, Wanted},
     target::Target,
+    xet::tokens,
 };
 
 /// How long to wait for a file to open before the head is sent without knowing. Long enough to refuse with a reason,
@@ -35,9 +37,17 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// `/{id}/resolve/{revision}/{path}`
-pub(crate) async fn file(gateway: State<Gateway>, target: Target, request: Parts) -> Result<Response, ApiError> {
+pub(crate) async fn file(
+    gateway: State<Gateway>,
+    target: Target,
+    origin: Origin,
+    request: Parts,
+) -> Result<Response, ApiError> {
     let (snapshot, entry) = find(&gateway, &target).await?;
-    content(&gateway, snapshot, entry, &request).await
+    let xet = tokens::offer(&gateway, &origin, &snapshot, &entry);
+    let mut response = content(&gateway, snapshot, entry, &request).await?;
+    response.headers_mut().extend(xet);
+    Ok(response)
 }
 
 /// `/{id}/raw/{revision}/{path}`
@@ -144,7 +154,7 @@ impl Answer {
 
 /// Opens a file. A node that refuses at once is heard before the head is sent; one that needs longer, because it asks
 /// its peers, goes on below the head.
-async fn open(
+pub(crate) async fn open(
     gateway: &Gateway,
     snapshot: Snapshot,
     entry: FileEntry,

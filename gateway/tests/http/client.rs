@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use huddle_gateway::{Options, router, serve};
 use serde_json::Value;
 use tokio::{
@@ -68,10 +69,14 @@ impl Gateway {
 
     pub(crate) async fn start(hub: FakeHub, options: Options) -> Self {
         let hub = Arc::new(hub);
+        Self::serve(router(hub.clone(), options), hub).await
+    }
+
+    /// Serves routes that may belong to another hub.
+    pub(crate) async fn serve(router: Router, hub: Arc<FakeHub>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let router = router(hub.clone(), options);
         let task = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
         Self { address, hub, stop: Some(stop), task }
     }

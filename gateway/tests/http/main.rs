@@ -11,3 +11,4 @@ mod listings;
 mod revisions;
 mod routing;
 mod server;
+mod xet;

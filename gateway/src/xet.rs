@@ -1,0 +1,87 @@
+//! Xet: how today's clients upload large files, and how they download very large ones.
+//!
+//! ```text
+//! xet-write-token ── ticket ─▶ xorbs ──▶ staging ──▶ shard: which xorbs are which file ──▶ take_in ──▶ commit, by SHA-256
+//! resolve ─▶ xet-read-token ── ticket ─▶ reconstruction ──▶ pieces of the stored file, dressed up as xorbs
+//! ```
+//!
+//! Uploads (`tokens`, `upload`, `shards`): a client cuts files into chunks, sends them in xorbs, then a shard. All of it
+//! is verified (`chunk`, `xorb`, `shard`, `hash`), kept in `staging`, and put together to plain files (`assemble`). Clients
+//! remember for three weeks what they sent to a URL and do not send it again, so each token comes with a URL that nobody
+//! has seen before: what is not kept here is never missed.
+//!
+//! Downloads (`tokens`, `download`, `synthetic`): Python refuses files of more than 50 GB by plain HTTP. For those a
+//! reconstruction is made up; the chunks have one length and no compression, and clients do not check their hashes.
+
+mod access;
+mod assemble;
+mod body;
+mod chunk;
+pub(crate) mod download;
+mod error;
+mod hash;
+mod quota;
+mod shard;
+pub(crate) mod shards;
+mod staging;
+mod synthetic;
+mod ticket;
+pub(crate) mod tokens;
+pub(crate) mod upload;
+mod xorb;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    options::Options,
+    xet::{error::CasError, staging::Staging, ticket::Seal},
+};
+
+/// How the paths of uploads begin.
+pub(crate) const UPLOADS: &str = "/cas/up/";
+
+/// How many xorbs are taken at once; each takes about a megabyte of memory.
+const XORBS_AT_ONCE: usize = 64;
+/// How many shards are taken at once; each is in memory until its files are in.
+const SHARDS_AT_ONCE: usize = 3;
+/// How long an upload waits for its turn; then the client is told to try again.
+const TURN_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// What the routes of Xet share.
+#[derive(Debug)]
+pub(crate) struct Xet {
+    seal: Seal,
+    staging: Arc<Staging>,
+    xorbs: Arc<Semaphore>,
+    shards: Arc<Semaphore>,
+}
+
+impl Xet {
+    pub(crate) fn new(options: &Options) -> Self {
+        let folder = options.staging.as_ref().map(|staging| staging.join("xet"));
+        Self {
+            seal: Seal::new(),
+            staging: Arc::new(Staging::new(folder, options.xet.clone())),
+            xorbs: Arc::new(Semaphore::new(XORBS_AT_ONCE)),
+            shards: Arc::new(Semaphore::new(SHARDS_AT_ONCE)),
+        }
+    }
+}
+
+/// Waits for a turn, not for ever.
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CasError> {
+    match timeout(TURN_WITHIN, turns.clone().acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(CasError::Busy),
+    }
+}
+
+/// Runs what computes or reads the disk on a thread where that is fine.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, CasError> + Send + 'static) -> Result<T, CasError> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
