@@ -10,10 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use huddle_protocol::GitOid;
+use huddle_protocol::{GitOid, RepoKind};
 use serde_json::json;
 
-use crate::{header as safe, hub::HubError};
+use crate::{authoring::WriteError, header as safe, hub::HubError, refusal};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,15 @@ pub(crate) enum ApiError {
     /// The node says no.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// The node writes nothing.
+    #[error(transparent)]
+    Write(WriteError),
+    /// The repository exists, here; clients that do not mind read where.
+    #[error("You already created this {kind} repo: {id}")]
+    RepoExists { kind: RepoKind, id: String, url: String },
+    /// A repository cannot get a name that another one has.
+    #[error("A {kind} repository called {id} already exists")]
+    NameTaken { kind: RepoKind, id: String },
     /// This revision has no such file or folder: certain, as its file list is known.
     #[error("entry not found: `{path}`")]
     EntryNotFound { path: String, commit: GitOid },
@@ -33,12 +42,30 @@ pub(crate) enum ApiError {
     /// There is nobody to tell about.
     #[error("Invalid username or password.")]
     Anonymous,
-    /// No token is known here, so this one is not.
+    /// The token is not one of this node's.
     #[error("Invalid credentials in Authorization header")]
     UnknownToken,
-    /// The token is known, but may not do this.
-    #[error("{reason}")]
-    Forbidden { reason: String },
+    /// This gateway lets nobody in without a token.
+    #[error("this gateway answers only who has a token of its node: see `hf auth login`")]
+    TokenNeeded,
+    /// The token may read and no more.
+    #[error("this token may only read; writing needs one with the role `write`")]
+    ReadOnlyToken,
+    /// The token may write, but in another namespace.
+    #[error("your token may not write to `{id}`: its namespace is another's")]
+    NotYours { id: String },
+    /// A page somewhere on the web wants to write in the name of whoever looks at it.
+    #[error("a page of {origin} may not write here without a token")]
+    ForeignOrigin { origin: String },
+    /// A large file was announced and never came.
+    #[error("the file did not arrive")]
+    NotArrived,
+    /// A link that this gateway gave to somebody, changed or too old.
+    #[error("the link is not valid or has expired; ask for a new one")]
+    InvalidLink,
+    /// The gateway was not given what this takes.
+    #[error("this gateway has no folder for uploads")]
+    NoUploads,
     /// The request came under a name that is not ours: a page that turned its own name into our address.
     #[error("`{host}` is not a name of this gateway; if it should be, add it to the allowed hosts")]
     ForeignHost { host: String },
@@ -68,15 +95,22 @@ impl ApiError {
             Self::Hub(HubError::RepoNotFound { .. } | HubError::RevisionNotFound { .. })
             | Self::EntryNotFound { .. }
             | Self::UnknownKind
+            | Self::NotArrived
             | Self::NoSuchRoute => StatusCode::NOT_FOUND,
-            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } | Self::Forbidden { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Hub(HubError::Untrusted { .. })
+            | Self::ForeignHost { .. }
+            | Self::ReadOnlyToken
+            | Self::NoUploads
+            | Self::NotYours { .. }
+            | Self::ForeignOrigin { .. }
+            | Self::InvalidLink => StatusCode::FORBIDDEN,
             Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Write(error) => refusal::status(error),
+            Self::RepoExists { .. } | Self::NameTaken { .. } => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Anonymous | Self::UnknownToken => StatusCode::UNAUTHORIZED,
+            Self::Anonymous | Self::UnknownToken | Self::TokenNeeded => StatusCode::UNAUTHORIZED,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -89,8 +123,18 @@ impl ApiError {
             Self::EntryNotFound { .. } => Some("EntryNotFound"),
             // Python raises GatedRepoError at once and shows our words; without a code it would fall back to its
             // cache and blame the connection.
-            Self::Hub(HubError::Untrusted { .. }) => Some("GatedRepo"),
+            Self::Hub(HubError::Untrusted { .. }) | Self::TokenNeeded => Some("GatedRepo"),
+            Self::Write(error) => refusal::code(error),
             _ => None,
+        }
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Hub(error) => Self::Hub(error),
+            error => Self::Write(error),
         }
     }
 }
@@ -98,7 +142,11 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let message = self.to_string();
-        let mut response = (self.status(), Json(json!({ "error": message }))).into_response();
+        let mut body = json!({ "error": message });
+        if let Self::RepoExists { url, .. } = &self {
+            body["url"] = url.as_str().into();
+        }
+        let mut response = (self.status(), Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert("x-error-message", safe::text(&message));
         if let Some(code) = self.code() {
@@ -113,6 +161,12 @@ impl IntoResponse for ApiError {
                 // Whole seconds, rounded up; zero would invite a storm.
                 let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1);
                 headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+            // Not `WWW-Authenticate: Basic`: a browser would ask for a password, and then send it with whatever any page
+            // wants to write.
+            Self::Anonymous | Self::TokenNeeded => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"huddle\""));
+                headers.insert("lfs-authenticate", HeaderValue::from_static("Basic realm=\"huddle\""));
             }
             _ => {}
         }

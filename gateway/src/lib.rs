@@ -5,17 +5,23 @@
 
 mod api;
 mod authoring;
+mod body;
+mod caller;
 mod conditions;
 mod date;
 mod error;
 mod header;
 mod host;
 mod hub;
+mod links;
 mod observe;
 mod options;
 mod query;
 mod range;
+mod refusal;
+mod rules;
 mod serve;
+mod staging;
 mod target;
 mod xet;
 
@@ -24,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{get, head, post},
+    routing::{delete, get, head, post, put},
 };
 use http::{HeaderName, Method};
 use huddle_protocol::RepoKind;
@@ -34,7 +40,12 @@ use tower_http::{
 };
 
 use crate::{
-    api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree},
+    api::{
+        account, branches, commit, commits, fallback, info, lfs, paths_info, preupload, refs, repos, resolve, settings,
+        site, tree, validate_yaml,
+    },
+    links::Links,
+    staging::Staging,
     xet::{Xet, download, shards, tokens, upload},
 };
 pub use crate::{
@@ -50,6 +61,22 @@ struct Gateway {
     hub: Arc<dyn Hub>,
     options: Arc<Options>,
     xet: Arc<Xet>,
+    links: Arc<Links>,
+    staging: Option<Arc<Staging>>,
+}
+
+impl Gateway {
+    fn new(hub: Arc<dyn Hub>, options: Options) -> Self {
+        let staging = options.staging.as_ref().map(|folder| folder.join("parts"));
+        let staging = staging.map(|folder| Staging::new(folder, options.staging_limit, options.links_last));
+        Self {
+            hub,
+            xet: Arc::new(Xet::new(&options)),
+            links: Arc::new(Links::new(options.links_last)),
+            staging: staging.map(Arc::new),
+            options: Arc::new(options),
+        }
+    }
 }
 
 /// Returns the routes. Serve them with [`serve`], which tells apart connections that arrive on loopback; served
@@ -57,34 +84,14 @@ struct Gateway {
 ///
 /// What an earlier process left in the staging folder is removed.
 pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
-    let gateway = Gateway { hub, xet: Arc::new(Xet::new(&options)), options: Arc::new(options) };
-    let mut router = Router::new()
-        .route("/healthz", get(site::healthz))
-        .route("/robots.txt", get(site::robots))
-        .route("/api/whoami-v2", get(account::whoami))
-        .route("/api/agent-harnesses", get(site::agent_harnesses))
-        .route("/api/telemetry/{*topic}", get(site::telemetry));
-    for kind in RepoKind::ALL {
-        // `target.rs` reads these patterns. The single name is that of old repositories such as `gpt2`.
-        for id in ["{name}", "{namespace}/{name}"] {
-            let files = format!("/{}{id}", kind.prefix());
-            let api = format!("/api/{}/{id}", kind.plural());
-            router = router
-                .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
-                .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
-                .route(&api, get(info::info))
-                .route(&format!("{api}/revision/{{*place}}"), get(info::info))
-                .route(&format!("{api}/tree/{{*place}}"), get(tree::list))
-                .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
-                .route(&format!("{api}/refs"), get(refs::list))
-                .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
-                .route(&format!("{api}/auth-check"), get(account::auth_check));
-        }
-    }
-    xet(router)
+    let gateway = Gateway::new(hub, options);
+    reading()
+        .merge(xet())
+        .layer(from_fn_with_state(gateway.clone(), observe::reading))
+        .merge(writing().merge(xet_uploads()).layer(from_fn_with_state(gateway.clone(), observe::writing)))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)
-        .layer(from_fn_with_state(gateway.clone(), observe::deadline))
+        .layer(from_fn_with_state(gateway.clone(), caller::identify))
         .layer(from_fn_with_state(gateway.clone(), host::guard))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(cors())
@@ -92,20 +99,75 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
         .with_state(gateway)
 }
 
+fn reading() -> Router<Gateway> {
+    let mut router = Router::new()
+        .route("/healthz", get(site::healthz))
+        .route("/robots.txt", get(site::robots))
+        .route("/api/whoami-v2", get(account::whoami))
+        .route("/api/agent-harnesses", get(site::agent_harnesses))
+        .route("/api/telemetry/{*topic}", get(site::telemetry))
+        .route("/api/validate-yaml", post(validate_yaml::validate))
+        .route("/_lfs/get/{oid}", get(lfs::transfer::get));
+    for (files, api) in patterns() {
+        router = router
+            .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
+            .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
+            .route(&api, get(info::info))
+            .route(&format!("{api}/revision/{{*place}}"), get(info::info))
+            .route(&format!("{api}/tree/{{*place}}"), get(tree::list))
+            .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
+            .route(&format!("{api}/refs"), get(refs::list))
+            .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
+            .route(&format!("{api}/auth-check"), get(account::auth_check))
+            .route(&format!("{api}/auth-check/write"), get(account::auth_check_write));
+    }
+    router
+}
+
+/// Each takes a `Writer`, or a link that was given to one.
+fn writing() -> Router<Gateway> {
+    let mut router = Router::new()
+        .route("/api/repos/create", post(repos::create))
+        .route("/api/repos/delete", delete(repos::delete))
+        .route("/api/repos/move", post(repos::rename))
+        .route("/_lfs/put/{oid}", put(lfs::transfer::put))
+        .route("/_lfs/part/{oid}", put(lfs::transfer::part))
+        .route("/_lfs/complete/{oid}", post(lfs::transfer::complete))
+        .route("/_lfs/verify/{oid}", post(lfs::transfer::verify));
+    for (files, api) in patterns() {
+        router = router
+            .route(&format!("{files}/info/lfs/objects/batch"), post(lfs::batch))
+            .route(&format!("{api}/settings"), put(settings::change))
+            .route(&format!("{api}/preupload/{{*place}}"), post(preupload::check))
+            .route(&format!("{api}/commit/{{*place}}"), post(commit::commit))
+            .route(&format!("{api}/branch/{{*place}}"), post(branches::create).delete(branches::delete))
+            .route(&format!("{api}/tag/{{*place}}"), post(branches::create_tag).delete(branches::delete_tag))
+            .route(&format!("{api}/super-squash/{{*place}}"), post(branches::squash));
+    }
+    router
+}
+
 /// Adds the routes of Xet, which today's uploads need and downloads of very large files. `xet.rs` says how they belong
 /// together.
-fn xet(mut router: Router<Gateway>) -> Router<Gateway> {
-    let none = || get(fallback::not_found).post(fallback::not_found);
-    for kind in RepoKind::ALL {
-        for id in ["{name}", "{namespace}/{name}"] {
-            let api = format!("/api/{}/{id}", kind.plural());
-            router = router
-                .route(&format!("{api}/xet-read-token/{{*place}}"), get(tokens::read))
-                .route(&format!("{api}/xet-write-token/{{*place}}"), get(tokens::write));
-        }
+fn xet() -> Router<Gateway> {
+    let mut router = Router::new();
+    for (_, api) in patterns() {
+        router = router
+            .route(&format!("{api}/xet-read-token/{{*place}}"), get(tokens::read))
+            .route(&format!("{api}/xet-write-token/{{*place}}"), get(tokens::write));
     }
-    let (up, down) = ("/cas/up/{generation}", "/cas/down/{kind}/{id}/{revision}");
+    let down = "/cas/down/{kind}/{id}/{revision}";
     router
+        .route(&format!("{down}/v1/reconstructions/{{file}}"), get(download::v1))
+        .route(&format!("{down}/v2/reconstructions/{{file}}"), get(download::v2))
+        .route(&format!("{down}/xorbs/{{file}}/{{index}}"), get(download::xorb))
+        .route(&format!("{down}/v1/telemetry"), post(site::telemetry))
+}
+
+fn xet_uploads() -> Router<Gateway> {
+    let none = || get(fallback::not_found).post(fallback::not_found);
+    let up = "/cas/up/{generation}";
+    Router::new()
         .route(&format!("{up}/v1/xorbs/default/{{xorb}}"), head(upload::has).post(upload::xorb))
         .route(&format!("{up}/v1/shards"), post(shards::v1))
         .route(&format!("{up}/v2/shards"), post(shards::v2))
@@ -113,13 +175,19 @@ fn xet(mut router: Router<Gateway>) -> Router<Gateway> {
         .route(&format!("{up}/v1/chunks/{{*chunk}}"), none())
         .route(&format!("{up}/v1/xorb-grants/{{*xorb}}"), none())
         .route(&format!("{up}/v1/telemetry"), post(site::telemetry))
-        .route(&format!("{down}/v1/reconstructions/{{file}}"), get(download::v1))
-        .route(&format!("{down}/v2/reconstructions/{{file}}"), get(download::v2))
-        .route(&format!("{down}/xorbs/{{file}}/{{index}}"), get(download::xorb))
-        .route(&format!("{down}/v1/telemetry"), post(site::telemetry))
 }
 
-/// Lets pages of any origin read: nothing here depends on who they are. A page on the public web may reach a gateway on
+/// Returns where the files of a repository are and where the API speaks of it, for every kind and form of a name.
+/// `target.rs` reads these patterns. The single name is that of old repositories such as `gpt2`.
+fn patterns() -> impl Iterator<Item = (String, String)> {
+    RepoKind::ALL.into_iter().flat_map(|kind| {
+        ["{name}", "{namespace}/{name}"]
+            .map(|id| (format!("/{}{id}", kind.prefix()), format!("/api/{}/{id}", kind.plural())))
+    })
+}
+
+/// Lets pages of any origin read: nothing here depends on who they are. Writing needs a token, which a page has to be
+/// given by its user: no browser adds it by itself. A page on the public web may reach a gateway on
 /// loopback too, which browsers ask about.
 fn cors() -> CorsLayer {
     let exposed = [
@@ -144,7 +212,7 @@ fn cors() -> CorsLayer {
     ];
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed.map(HeaderName::from_static))
         .allow_private_network(true)

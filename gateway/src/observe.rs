@@ -2,22 +2,25 @@
 
 use std::{
     any::Any,
+    io::{self, ErrorKind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
+    body::{Body, HttpBody},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt, stream};
 use http::HeaderName;
 use tracing::{Instrument, debug, debug_span, error};
 
-use crate::{Gateway, error::ApiError, header, xet};
+use crate::{Gateway, error::ApiError, header};
 
 /// The header that carries the id; clients show it in their exceptions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,21 +57,76 @@ pub(crate) async fn observe(State(ids): State<RequestIds>, request: Request, nex
     .await
 }
 
-/// Ends the wait for the head of an answer: better "ask again" than a client that gives up.
-///
-/// The body may take as long as it needs. So may uploads, which have limits of their own.
-pub(crate) async fn deadline(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with(xet::UPLOADS) {
-        return next.run(request).await;
-    }
+/// Ends the wait of who reads: better "ask again" than a client that gives up.
+pub(crate) async fn reading(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let is_file = !request.uri().path().starts_with("/api/");
     let limit = if is_file { gateway.options.file_within } else { gateway.options.answer_within };
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            debug!("no answer in time");
-            ApiError::still_looking().into_response()
+    within(limit, gateway.options.silent_for, request, next).await
+}
+
+/// Ends the wait of who writes, counted from the last byte that came: an upload may take as long as it flows.
+pub(crate) async fn writing(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    within(gateway.options.written_within, gateway.options.silent_for, request, next).await
+}
+
+/// Waits for the head of an answer, `limit` from the last byte of the request on. The body of the answer may take as
+/// long as it needs.
+async fn within(limit: Duration, silence: Duration, request: Request, next: Next) -> Response {
+    let pulse = Pulse::default();
+    let request =
+        if request.body().is_end_stream() { request } else { request.map(|body| pulse.listen(body, silence)) };
+    let mut answer = std::pin::pin!(next.run(request));
+    loop {
+        let last = pulse.last();
+        match tokio::time::timeout_at((last + limit).into(), &mut answer).await {
+            Ok(response) => return response,
+            Err(_) if pulse.last() > last => {}
+            Err(_) => {
+                debug!("no answer in time");
+                return ApiError::still_looking().into_response();
+            }
         }
+    }
+}
+
+/// When the last byte of a request came.
+#[derive(Clone)]
+struct Pulse(Arc<Mutex<Instant>>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Pulse {
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Notes when bytes come, and ends the body with an error if none do for too long.
+    fn listen(&self, body: Body, silence: Duration) -> Body {
+        let pulse = self.clone();
+        let pieces = stream::unfold(Some(body.into_data_stream()), move |body| {
+            let pulse = pulse.clone();
+            async move {
+                let mut body = body?;
+                let piece = tokio::time::timeout(silence, body.next()).await;
+                pulse.beat();
+                match piece {
+                    Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(body))),
+                    Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+                    Ok(None) => None,
+                    Err(_) => Some((Err(io::Error::new(ErrorKind::TimedOut, "nothing came for too long")), None)),
+                }
+            }
+        });
+        let pieces = pieces.fuse(); // whoever reads may ask once more after the end
+        Body::from_stream(pieces)
     }
 }
 

@@ -14,9 +14,22 @@ pub struct Options {
     /// How long a client may wait for anything else. Here Python waits without end, but it takes "ask again" for a
     /// failure, so this is as long as finding peers may take.
     pub answer_within: Duration,
+    /// How long a client may wait after its last byte for what it writes to be written: a large upload is read once
+    /// more before it is accepted.
+    pub written_within: Duration,
+    /// How long a client may send nothing in the middle of a request.
+    pub silent_for: Duration,
+    /// Whether reading needs a token too: so it should be where others than this machine can connect.
+    pub read_needs_token: bool,
     /// A folder of this gateway's own for uploads that are under way. What is found there is removed. Without one,
-    /// there are no uploads by Xet.
+    /// clients send every large file in one piece, and there are no uploads by Xet.
     pub staging: Option<PathBuf>,
+    /// How much of uploads in parts may wait there, in bytes.
+    pub staging_limit: u64,
+    /// How many bytes a part has at least.
+    pub part_size: u64,
+    /// How long the links last that clients upload to.
+    pub links_last: Duration,
     /// Uploads and downloads by Xet.
     pub xet: XetOptions,
 }
@@ -46,7 +59,13 @@ impl Default for Options {
             allowed_hosts: Vec::new(),
             file_within: Duration::from_secs(8),
             answer_within: Duration::from_secs(60),
+            written_within: Duration::from_secs(30 * 60),
+            silent_for: Duration::from_secs(60),
+            read_needs_token: false,
             staging: None,
+            staging_limit: 256 << 30,
+            part_size: 64 << 20,
+            links_last: Duration::from_secs(24 * 60 * 60),
             xet: XetOptions::default(),
         }
     }

@@ -6,17 +6,19 @@
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
-use huddle_protocol::RepoKind;
+use huddle_protocol::{PublisherId, RepoKind, Revision};
 use percent_encoding::percent_decode_str;
 
 use crate::{
     Gateway,
+    authoring::Visibility,
+    caller::Caller,
     error::ApiError,
     hub::{HubError, Reference, Snapshot},
 };
 
 /// The revision a client means that names none.
-const DEFAULT_REVISION: &str = "main";
+pub(crate) const DEFAULT_REVISION: &str = "main";
 
 /// What a URL names, after decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +29,14 @@ pub(crate) struct Target {
     pub(crate) id: String,
     /// The parts after the verb: a revision and, where the route has one, a path.
     place: Vec<String>,
+    /// Whether the client may see private repositories.
+    is_insider: bool,
 }
 
 impl Target {
     /// Reads `path`, the raw path of a request that matched `pattern`, one of the patterns in `lib.rs`.
     fn parse(pattern: &str, path: &str) -> Result<Self, ApiError> {
-        let mut target = Self { kind: RepoKind::Model, id: String::new(), place: Vec::new() };
+        let mut target = Self { kind: RepoKind::Model, id: String::new(), place: Vec::new(), is_insider: false };
         let mut parts = path.split('/');
         for name in pattern.split('/') {
             if name == "{*place}" {
@@ -43,7 +47,8 @@ impl Target {
             if name == "{namespace}" {
                 target.id = decode(part)? + "/";
             } else if name == "{name}" {
-                target.id += &decode(part)?;
+                // So git clients write it; no name ends like this.
+                target.id += decode(part)?.trim_end_matches(".git");
             } else if let Some(kind) = RepoKind::ALL.into_iter().find(|kind| kind.plural() == name) {
                 target.kind = kind;
             }
@@ -58,7 +63,66 @@ impl Target {
 
     /// Looks up the repository for routes that name no path.
     pub(crate) async fn snapshot(&self, gateway: &Gateway) -> Result<Snapshot, ApiError> {
-        Ok(gateway.hub.snapshot(self.kind, &self.id, &self.revision()).await?)
+        Ok(self.at(gateway, &self.revision()).await?)
+    }
+
+    /// Returns the branches and tags of the repository.
+    pub(crate) async fn references(&self, gateway: &Gateway) -> Result<Vec<Reference>, HubError> {
+        let references = gateway.hub.references(self.kind, &self.id).await.map_err(|error| self.veil(error))?;
+        match references.first() {
+            Some(reference) if self.may_be_hidden() => {
+                self.at(gateway, &reference.revision.to_string()).await?;
+            }
+            _ => {}
+        }
+        Ok(references)
+    }
+
+    /// Looks up the repository at a revision.
+    pub(crate) async fn at(&self, gateway: &Gateway, revision: &str) -> Result<Snapshot, HubError> {
+        match gateway.hub.snapshot(self.kind, &self.id, revision).await {
+            Ok(snapshot) if snapshot.visibility == Visibility::Private && !self.is_insider => {
+                Err(self.veil(HubError::RepoNotFound { id: self.id.clone(), reason: String::new() }))
+            }
+            // That there is no such revision says that there is such a repository.
+            Err(error @ HubError::RevisionNotFound { .. }) if self.may_be_hidden() => {
+                let known = gateway.hub.references(self.kind, &self.id).await.map_err(|error| self.veil(error))?;
+                match known.first().map(|known| known.revision.to_string()) {
+                    Some(known) if known != revision => match Box::pin(self.at(gateway, &known)).await {
+                        Err(error @ HubError::RepoNotFound { .. }) => Err(error),
+                        _ => Err(error),
+                    },
+                    _ => Err(error),
+                }
+            }
+            snapshot => snapshot.map_err(|error| self.veil(error)),
+        }
+    }
+
+    /// Reports whether this client is not shown all there is: only a publisher's own repository can be private.
+    fn may_be_hidden(&self) -> bool {
+        !self.is_insider && self.id.split('/').next().is_some_and(|namespace| namespace.parse::<PublisherId>().is_ok())
+    }
+
+    /// Makes a repository that is not shown look like one that does not exist.
+    fn veil(&self, error: HubError) -> HubError {
+        match error {
+            HubError::RepoNotFound { .. } if self.may_be_hidden() => {
+                let reason = "nobody on the network offers it; is the name right, is a node that has it online, and is \
+                              a token of this node needed to see it?";
+                HubError::RepoNotFound { id: self.id.clone(), reason: reason.to_owned() }
+            }
+            error => error,
+        }
+    }
+
+    /// Returns the branch that a client writes to; a commit cannot be written to.
+    pub(crate) fn branch(&self) -> Result<String, HubError> {
+        let branch = self.revision();
+        match branch.parse() {
+            Ok(Revision::Commit(_)) => Err(HubError::RevisionNotFound { revision: branch }),
+            _ => Ok(branch),
+        }
     }
 
     /// Looks up the repository for routes that name a path too, and returns that path.
@@ -67,16 +131,16 @@ impl Target {
         let may_go_on = self.place.len() > 1 && !revision.contains('/');
         // Git allows no branch `a` beside `a/b`, so the first part alone is right whenever it names anything.
         if !(may_go_on && revision == "refs") {
-            match gateway.hub.snapshot(self.kind, &self.id, revision).await {
+            match self.at(gateway, revision).await {
                 Err(HubError::RevisionNotFound { .. }) if may_go_on => {}
                 snapshot => return Ok((snapshot?, self.path(1))),
             }
         }
-        let references = gateway.hub.references(self.kind, &self.id).await?;
+        let references = self.references(gateway).await?;
         let length = revision_length(&self.place, &references)
             .ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?;
         let revision = self.place[..length].join("/");
-        Ok((gateway.hub.snapshot(self.kind, &self.id, &revision).await?, self.path(length)))
+        Ok((self.at(gateway, &revision).await?, self.path(length)))
     }
 
     fn path(&self, skip: usize) -> String {
@@ -111,7 +175,8 @@ impl<S: Sync> FromRequestParts<S> for Target {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let pattern = parts.extensions.get::<MatchedPath>().ok_or(ApiError::NoSuchRoute)?;
-        Self::parse(pattern.as_str(), parts.uri.path())
+        let target = Self::parse(pattern.as_str(), parts.uri.path())?;
+        Ok(Self { is_insider: parts.extensions.get().is_some_and(Caller::is_known), ..target })
     }
 }
 
@@ -122,7 +187,7 @@ mod tests {
     use super::*;
 
     fn target(pattern: &str, path: &str) -> (RepoKind, String, Vec<String>) {
-        let Target { kind, id, place } = Target::parse(pattern, path).unwrap();
+        let Target { kind, id, place, .. } = Target::parse(pattern, path).unwrap();
         (kind, id, place)
     }
 

@@ -42,9 +42,6 @@ use crate::{
     xet::{error::CasError, staging::Staging, ticket::Seal},
 };
 
-/// How the paths of uploads begin.
-pub(crate) const UPLOADS: &str = "/cas/up/";
-
 /// How many xorbs are taken at once; each takes about a megabyte of memory.
 const XORBS_AT_ONCE: usize = 64;
 /// How many shards are taken at once; each is in memory until its files are in.

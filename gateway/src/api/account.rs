@@ -1,17 +1,51 @@
-//! Who is asking. Reading needs no account, so a token of another hub does no harm; it just names nobody here.
+//! Who is asking, and what may they do here.
 
-use axum::extract::State;
-use http::{HeaderMap, header};
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
 
-use crate::{Gateway, error::ApiError, target::Target};
+use crate::{
+    Gateway,
+    authoring::Role,
+    caller::{Caller, Writer},
+    date,
+    error::ApiError,
+    target::Target,
+};
 
 /// `GET /api/whoami-v2`
-pub(crate) async fn whoami(headers: HeaderMap) -> ApiError {
-    if headers.contains_key(header::AUTHORIZATION) { ApiError::UnknownToken } else { ApiError::Anonymous }
+pub(crate) async fn whoami(caller: Caller) -> Result<Json<Value>, ApiError> {
+    let account = caller.account()?;
+    let role = match account.role {
+        Role::Read => "read",
+        Role::Write => "write",
+    };
+    Ok(Json(json!({
+        "type": "user",
+        "id": account.name,
+        "name": account.name,
+        "fullname": account.name,
+        "email": null,
+        "emailVerified": false,
+        "isPro": false,
+        "orgs": [],
+        "auth": {
+            "type": "access_token",
+            "accessToken": { "displayName": account.token, "role": role, "createdAt": date::format(account.created) },
+        },
+    })))
 }
 
-/// `GET /api/{kind}s/{id}/auth-check`: what is here may be read by all.
+/// `GET /api/{kind}s/{id}/auth-check`: whoever sees a repository may read it.
 pub(crate) async fn auth_check(State(gateway): State<Gateway>, target: Target) -> Result<(), ApiError> {
-    gateway.hub.references(target.kind, &target.id).await?;
+    target.references(&gateway).await?;
     Ok(())
+}
+
+/// `GET /api/{kind}s/{id}/auth-check/write`
+pub(crate) async fn auth_check_write(
+    State(gateway): State<Gateway>,
+    writer: Writer,
+    target: Target,
+) -> Result<(), ApiError> {
+    writer.must_own(&target.snapshot(&gateway).await?.repo)
 }

@@ -30,7 +30,7 @@ pub(super) async fn model_config(gateway: &Gateway, snapshot: &Snapshot) -> Opti
 }
 
 /// Reads the start of an ordinary file.
-async fn read(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Vec<u8>> {
+pub(super) async fn read(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Vec<u8>> {
     let file = snapshot.manifest.file(path).filter(|file| file.mode != Mode::Symlink)?;
     let size = file.size.min(MAX_DOCUMENT);
     if size == 0 {

@@ -5,7 +5,7 @@ use huddle_protocol::{BlobHash, FileEntry, RepoKind, lfs_pointer};
 use serde_json::{Map, Value, json};
 
 use super::{document, expand};
-use crate::{Gateway, date, error::ApiError, hub::Snapshot, query::Query, target::Target};
+use crate::{Gateway, authoring::Visibility, date, error::ApiError, hub::Snapshot, query::Query, target::Target};
 
 /// How many bytes make an `_id`, which JavaScript clients insist on; the Hub's have 12.
 const ID_BYTES: usize = 12;
@@ -59,9 +59,10 @@ fn property(name: &str, snapshot: &Snapshot, documents: &Documents, with_blobs: 
         "cardData" => documents.card_data.clone()?,
         "config" => documents.config.clone()?,
         "createdAt" | "lastModified" => date::format(manifest.time()).into(),
-        "disabled" | "gated" | "private" | "xetEnabled" => false.into(),
+        "disabled" | "gated" | "xetEnabled" => false.into(),
         "downloads" | "downloadsAllTime" | "likes" | "trendingScore" => 0.into(),
         "library_name" => manifest.card().library_name.clone()?.into(),
+        "private" => (snapshot.visibility == Visibility::Private).into(),
         "pipeline_tag" => manifest.card().pipeline_tag.clone()?.into(),
         "sdk" => documents.card_data.as_ref()?.get("sdk")?.clone(),
         "sha" => manifest.revision().to_string().into(),

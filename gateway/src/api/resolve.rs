@@ -62,7 +62,8 @@ pub(crate) async fn raw(gateway: State<Gateway>, target: Target, request: Parts)
     Ok(answer.with(body.map_or_else(Body::empty, Body::from)))
 }
 
-async fn content(
+/// Answers with a file that was found, or with the part of it that the client wants.
+pub(super) async fn content(
     gateway: &Gateway,
     snapshot: Snapshot,
     entry: FileEntry,

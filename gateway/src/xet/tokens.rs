@@ -11,8 +11,16 @@ use http::{HeaderMap, HeaderValue, header};
 use huddle_protocol::FileEntry;
 use serde_json::json;
 
-use super::access::{Source, Upload, bearer};
-use crate::{Gateway, authoring::Role, error::ApiError, header as safe, host::Origin, hub::Snapshot, target::Target};
+use super::access::{Source, Upload};
+use crate::{
+    Gateway,
+    caller::Writer,
+    error::ApiError,
+    header as safe,
+    host::Origin,
+    hub::Snapshot,
+    target::{DEFAULT_REVISION, Target},
+};
 
 /// `/api/{kind}s/{id}/xet-read-token/{revision}`
 pub(crate) async fn read(State(gateway): State<Gateway>, target: Target, origin: Origin) -> Result<Response, ApiError> {
@@ -28,18 +36,13 @@ pub(crate) async fn write(
     State(gateway): State<Gateway>,
     target: Target,
     origin: Origin,
-    headers: HeaderMap,
+    writer: Writer,
 ) -> Result<Response, ApiError> {
-    let token = bearer(&headers).ok_or(ApiError::Anonymous)?;
-    let account = gateway.hub.account(token).await.ok_or(ApiError::UnknownToken)?;
-    if account.role < Role::Write {
-        let reason = format!("the token `{}` may only read", account.token);
-        return Err(ApiError::Forbidden { reason });
-    }
     if !gateway.xet.staging.is_open() {
-        return Err(ApiError::Forbidden { reason: "this gateway has no folder for uploads".to_owned() });
+        return Err(ApiError::NoUploads);
     }
-    gateway.hub.references(target.kind, &target.id).await?;
+    writer.must_own(&target.at(&gateway, DEFAULT_REVISION).await?.repo)?;
+    let Writer(account) = writer;
     let url = format!("{}/cas/up/{:032x}", origin.as_str(), rand::random::<u128>());
     Ok(answer(&url, &Upload::token(&gateway, &gateway.xet.seal.owner(&account))))
 }

@@ -3,10 +3,11 @@
 pub(crate) mod authoring;
 
 use std::{
+    collections::BTreeMap,
     io,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -29,17 +30,41 @@ const CHUNK: usize = 1 << 10;
 pub(crate) const TIME: u64 = 1_795_405_173;
 
 /// One repository: the commits it has, newest last, and what points to them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FakeRepo {
+    visibility: Visibility,
     commits: Vec<Arc<Signed<Manifest>>>,
     references: Vec<Reference>,
     contents: Vec<Bytes>,
-    visibility: Visibility,
 }
 
 impl FakeRepo {
     pub(crate) fn new() -> Self {
-        Self { commits: Vec::new(), references: Vec::new(), contents: Vec::new(), visibility: Visibility::default() }
+        Self { visibility: Visibility::Public, commits: Vec::new(), references: Vec::new(), contents: Vec::new() }
+    }
+
+    /// Adds a commit with these files, those of more than 4 KiB being large files, and points references to it.
+    pub(crate) fn commit(mut self, id: &str, files: &[(&str, &[u8])], references: &[&str]) -> Self {
+        let entries: Vec<_> = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
+        let revision = self.push(&id.parse().unwrap(), entries, None, "Add <files>\n\nand say why\n", |path| {
+            files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| bytes.to_vec())
+        });
+        self.references.extend(references.iter().map(|&name| Reference { name: name.to_owned(), revision }));
+        self.contents.extend(files.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)));
+        self
+    }
+
+    /// Adds a commit on top of the last one, and moves the references that point there to it.
+    pub(crate) fn then(mut self, files: &[(&str, &[u8])], message: &str) -> Self {
+        let (parent, repo) = (self.commits.last().unwrap().revision(), self.repo().clone());
+        let entries = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
+        let content = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| bytes.to_vec());
+        let revision = self.push(&repo, entries, Some(parent), message, content);
+        for reference in self.references.iter_mut().filter(|reference| reference.revision == parent) {
+            reference.revision = revision;
+        }
+        self.contents.extend(files.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)));
+        self
     }
 
     /// Lets nobody see it who has no token.
@@ -47,63 +72,38 @@ impl FakeRepo {
         Self { visibility: Visibility::Private, ..self }
     }
 
-    /// Adds a commit with these files, those of more than 4 KiB being large files, and points references to it.
-    pub(crate) fn commit(self, id: &str, files: &[(&str, &[u8])], references: &[&str]) -> Self {
-        self.add(id, files, references, "Add <files>\n\nand say why\n", Vec::new())
-    }
-
-    /// Adds a commit on top of the last one, and moves the references that point there to it.
-    pub(crate) fn then(mut self, files: &[(&str, &[u8])], message: &str) -> Self {
-        let parent = self.commits.last().unwrap().clone();
-        let (revision, id) = (parent.revision(), parent.repo().to_string());
-        let (moved, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.references).into_iter().partition(|reference| reference.revision == revision);
-        self.references = others;
-        let names: Vec<_> = moved.iter().map(|reference| reference.name.as_str()).collect();
-        self.add(&id, files, &names, message, vec![revision])
-    }
-
-    fn add(
-        mut self,
-        id: &str,
-        files: &[(&str, &[u8])],
-        references: &[&str],
+    /// Adds a commit that nothing points to.
+    fn push(
+        &mut self,
+        repo: &RepoId,
+        files: Vec<FileEntry>,
+        parent: Option<GitOid>,
         message: &str,
-        parents: Vec<GitOid>,
-    ) -> Self {
-        let entries: Vec<_> = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
-        let tree = tree_oid(entries.iter().map(|file| (file.path.as_str(), file.mode, file.git))).unwrap();
+        content: impl Fn(&str) -> Option<Vec<u8>>,
+    ) -> GitOid {
+        let tree = tree_oid(files.iter().map(|file| (file.path.as_str(), file.mode, file.git))).unwrap();
         let author = Person { name: "Ada".into(), email: "ada@example.org".into() };
+        let parents = parent.into_iter().collect();
         let time = TIME + self.commits.len() as u64;
         let commit = Commit { tree, parents, author, time: time.cast_signed(), message: message.to_owned() }.to_raw();
-        let readme = files.iter().find(|(path, _)| *path == "README.md");
+        let readme = content("README.md").map(|text| String::from_utf8(text).unwrap());
         let manifest = Manifest::new(ManifestParts {
-            repo: id.parse::<RepoId>().unwrap(),
+            repo: repo.clone(),
             revision: commit_oid(&commit).unwrap(),
             commit: Some(commit),
             time,
-            files: entries,
-            card: readme.map_or_else(Card::default, |(_, text)| {
-                Card::from_readme(std::str::from_utf8(text).unwrap()).unwrap_or_default()
-            }),
+            files,
+            card: readme.map(|text| Card::from_readme(&text).unwrap_or_default()).unwrap_or_default(),
         })
         .unwrap();
         let revision = manifest.revision();
-        self.references.extend(references.iter().map(|&name| Reference { name: name.to_owned(), revision }));
-        self.contents.extend(files.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)));
         let signer = SecretKey::from_bytes([1; 32]);
         self.commits.push(Arc::new(Signed::sign(manifest, &signer).unwrap()));
-        self
+        revision
     }
 
-    /// Returns a commit as the node hands it out.
-    fn snapshot(&self, manifest: &Arc<Signed<Manifest>>) -> Snapshot {
-        Snapshot {
-            repo: manifest.repo().clone(),
-            manifest: manifest.clone(),
-            reasons: vec!["it is a test".to_owned()],
-            visibility: self.visibility,
-        }
+    fn is(&self, kind: RepoKind, id: &str) -> bool {
+        self.kind() == kind && self.id().eq_ignore_ascii_case(id)
     }
 
     fn kind(&self) -> RepoKind {
@@ -111,13 +111,26 @@ impl FakeRepo {
     }
 
     fn id(&self) -> String {
-        self.commits[0].repo().hub_id()
+        self.repo().hub_id()
+    }
+
+    fn repo(&self) -> &RepoId {
+        self.commits[0].repo()
+    }
+
+    fn snapshot(&self, manifest: Arc<Signed<Manifest>>) -> Snapshot {
+        let reasons = vec!["it is a test".to_owned()];
+        Snapshot { repo: self.repo().clone(), manifest, reasons, visibility: self.visibility }
     }
 }
 
 fn entry(path: &str, bytes: &[u8]) -> FileEntry {
+    file(path, bytes, bytes.len() > 4096)
+}
+
+fn file(path: &str, bytes: &[u8], is_large: bool) -> FileEntry {
     let size = bytes.len() as u64;
-    let sha256 = (bytes.len() > 4096).then(|| Sha256(sha2::Sha256::digest(bytes).into()));
+    let sha256 = is_large.then(|| Sha256(sha2::Sha256::digest(bytes).into()));
     let git = sha256.map_or_else(|| blob_oid(bytes), |sha256| lfs_pointer_oid(&sha256, size)).unwrap();
     FileEntry { path: path.parse().unwrap(), mode: Mode::File, size, git, sha256, blake3: BlobHash::of(bytes) }
 }
@@ -144,7 +157,9 @@ pub(crate) enum Fault {
 /// A node in memory.
 #[derive(Debug)]
 pub(crate) struct FakeHub {
-    repos: Vec<FakeRepo>,
+    repos: Mutex<Vec<FakeRepo>>,
+    /// What was uploaded.
+    blobs: Mutex<BTreeMap<Sha256, Bytes>>,
     fault: Option<Fault>,
     /// How often a file was opened.
     pub(crate) reads: AtomicUsize,
@@ -172,14 +187,21 @@ impl Drop for Open {
 
 impl FakeHub {
     pub(crate) fn new(repos: Vec<FakeRepo>) -> Self {
-        Self { repos, fault: None, reads: AtomicUsize::default(), chunks: Arc::default(), open: Arc::default() }
+        Self {
+            repos: Mutex::new(repos),
+            blobs: Mutex::default(),
+            fault: None,
+            reads: AtomicUsize::default(),
+            chunks: Arc::default(),
+            open: Arc::default(),
+        }
     }
 
     pub(crate) fn with(self, fault: Fault) -> Self {
         Self { fault: Some(fault), ..self }
     }
 
-    async fn repo(&self, kind: RepoKind, id: &str) -> Result<&FakeRepo, HubError> {
+    async fn repo(&self, kind: RepoKind, id: &str) -> Result<FakeRepo, HubError> {
         match &self.fault {
             Some(Fault::Refuses(error)) => return Err(error.clone()),
             Some(Fault::LooksFor(time)) => tokio::time::sleep(*time).await,
@@ -187,8 +209,11 @@ impl FakeHub {
             _ => {}
         }
         self.repos
+            .lock()
+            .unwrap()
             .iter()
-            .find(|repo| repo.kind() == kind && repo.id().eq_ignore_ascii_case(id))
+            .find(|repo| repo.is(kind, id))
+            .cloned()
             .ok_or_else(|| HubError::RepoNotFound { id: id.to_owned(), reason: "nobody offers it".to_owned() })
     }
 }
@@ -202,48 +227,39 @@ impl Hub for FakeHub {
             _ => {
                 let names = Revision::candidates(revision);
                 let mut references = repo.references.iter();
-                let is_short = revision.len() >= 7 && manifest.revision().to_string().starts_with(revision);
-                is_short
-                    || references.any(|reference| {
-                        reference.revision == manifest.revision()
-                            && names.iter().any(|name| name.as_str() == reference.name)
-                    })
+                references.any(|reference| {
+                    reference.revision == manifest.revision()
+                        && names.iter().any(|name| name.as_str() == reference.name)
+                })
             }
         });
-        let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?;
+        let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?.clone();
         Ok(repo.snapshot(manifest))
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
-        Ok(self.repo(kind, id).await?.references.clone())
+        Ok(self.repo(kind, id).await?.references)
     }
 
     async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError> {
-        if let Some(Fault::Refuses(error)) = &self.fault {
-            return Err(error.clone());
-        }
-        let at_main = |repo: &FakeRepo| {
-            let main = repo.references.iter().find(|reference| reference.name == "refs/heads/main")?;
-            let manifest = repo.commits.iter().find(|manifest| manifest.revision() == main.revision)?;
-            Some(repo.snapshot(manifest))
-        };
-        let mut all: Vec<_> = self.repos.iter().filter(|repo| repo.kind() == kind).filter_map(at_main).collect();
-        all.sort_by_key(|snapshot| snapshot.repo.folded());
+        let repos = self.repos.lock().unwrap();
+        let of_kind = repos.iter().filter(|repo| repo.kind() == kind);
+        let mut all: Vec<_> = of_kind.filter_map(|repo| Some(repo.snapshot(repo.tip("main").ok()?))).collect();
+        all.sort_by_key(|snapshot| snapshot.repo.hub_id());
         Ok(all)
     }
 
     async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
         let repo = self.repo(snapshot.repo.kind, &snapshot.repo.hub_id()).await?;
-        let mut history = Vec::new();
         let mut next = Some(snapshot.manifest.revision());
-        while let Some(revision) = next.take() {
+        let mut all = Vec::new();
+        while let Some(revision) = next.filter(|_| all.len() < limit) {
             let manifest = repo.commits.iter().find(|manifest| manifest.revision() == revision);
-            if let Some(commit) = manifest.and_then(|manifest| manifest.commit()).filter(|_| history.len() < limit) {
-                next = commit.parents.first().copied();
-                history.push((revision, commit));
-            }
+            let Some(commit) = manifest.and_then(|manifest| manifest.commit()) else { break };
+            next = commit.parents.first().copied();
+            all.push((revision, commit));
         }
-        Ok(history)
+        Ok(all)
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
@@ -255,7 +271,7 @@ impl Hub for FakeHub {
             _ => {}
         }
         let repo = self.repo(snapshot.repo.kind, &snapshot.repo.hub_id()).await?;
-        let content = repo.contents.iter().find(|bytes| BlobHash::of(bytes) == file.blake3).unwrap();
+        let content = repo.contents.iter().find(|bytes| BlobHash::of(bytes) == file.blake3).unwrap().clone();
         let bytes = content.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
         let (keep, end) = match self.fault {
             Some(Fault::FailsAfter(keep)) => (keep, stream::iter([Err(io::Error::other("the peer left"))]).boxed()),
@@ -276,5 +292,5 @@ impl Hub for FakeHub {
 
 /// The id of the first commit of a repository.
 pub(crate) fn tip(hub: &FakeHub, id: &str) -> GitOid {
-    hub.repos.iter().find(|repo| repo.id() == id).unwrap().commits[0].revision()
+    hub.repos.lock().unwrap().iter().find(|repo| repo.id() == id).unwrap().commits[0].revision()
 }

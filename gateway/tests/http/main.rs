@@ -2,13 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod client;
+mod commits;
 mod errors;
 mod fake_hub;
 mod files;
 mod info;
+mod large_files;
 mod listings;
+mod preupload;
+mod repos;
 mod revisions;
 mod routing;
 mod server;
+mod uploads;
+mod writer;
 mod xet;

@@ -162,7 +162,7 @@ impl Authoring for WritingHub {
     async fn account(&self, token: &str) -> Option<Account> {
         let role = if token == READER { Role::Read } else { Role::Write };
         [ADA, BOB, READER].contains(&token).then(|| Account {
-            name: authoring::namespace(),
+            name: "org".to_owned(),
             token: token.to_owned(),
             role,
             created: 0,
