@@ -21,7 +21,7 @@ def python_of(version, cache):
 
 def python(version, about):
     def command(cache):
-        return [python_of(version, cache), HERE / "python/column.py"]
+        return [python_of(version, cache), HERE / "python/column.py", "hub"]
 
     return Column(f"hub-{version}", f"hub {version}", f"Python `huggingface_hub` {version}, {about}", command)
 
@@ -40,6 +40,8 @@ COLUMNS = [
            lambda cache: ["node", HERE / "js/column.mjs", Path(cache) / "js"]),
     rust("hf-hub-1", "1.0.0"),
     rust("hf-hub-0", "0.4.3"),
+    Column("libraries", "transformers, datasets", "`transformers` 5.23.0 and `datasets` 5.2.0 on `huggingface_hub` 2.4.0",
+           lambda cache: [Path(cache) / "libraries/bin/python", HERE / "python/column.py", "libraries"]),
     Column("programs", "curl, aria2c", "`curl -C -` and `aria2c -x16`, as people fetch large files",
-           lambda cache: ["python3", HERE / "programs.py"]),
+           lambda cache: ["python3", HERE / "programs.py", Path(cache) / "programs"]),
 ]

@@ -1,10 +1,13 @@
 """The column of programs that know nothing of a hub: they must get the same bytes, and go on where they broke off.
 
-    python3 programs.py WORLD.json NAME [ROW ...]
+    python3 programs.py FOLDER WORLD.json NAME [ROW ...]
+
+FOLDER is where `tests/run` put a build of aria2c; without it, that of the system is taken.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,7 +44,9 @@ def aria2c_fetches_sixteen_parts_at_once(url, shelf, folder):
 
 
 def main():
-    world, _, *wanted = json.loads(Path(sys.argv[1]).read_text()), *sys.argv[2:]
+    folder, world, _, *wanted = sys.argv[1:]
+    os.environ["PATH"] = f"{folder}/bin:{os.environ['PATH']}"
+    world = json.loads(Path(world).read_text())
     url = f"{world['read']}/{world['shelf']['model']['id']}/resolve/main/weights/large.bin"
     rows = {row.__name__.replace("_", " "): row for row in (curl_goes_on_where_it_broke_off, aria2c_fetches_sixteen_parts_at_once)}
     rows = {name: row for name, row in rows.items() if not wanted or name in wanted}

@@ -98,10 +98,6 @@ export const info = {
     t.assert.equal(await ask({ type: "dataset", name: t.shelf.data.id }), true);
     t.assert.equal(await ask(`${t.namespace}/never-made`), false);
   },
-  async "a revision exists or not"(t) {
-    t.assert.equal(await t.hub.repoExists({ ...t.reader, repo: t.model, revision: "v1" }), true);
-    t.assert.equal(await t.hub.repoExists({ ...t.reader, repo: t.model, revision: "no-such-branch" }), false);
-  },
   async "a model tells what its card says"(t) {
     const model = await t.hub.modelInfo({ ...t.reader, name: t.model, additionalFields: ["cardData", "tags", "sha", "author"] });
     t.assert.deepEqual([model.name, model.author, model.sha, model.task, model.private, model.gated],

@@ -1,6 +1,6 @@
-"""One column of the matrix: every row in `rows/`, asked of the huggingface_hub that this Python has.
+"""One column of the matrix: the rows in `rows/` that are asked of huggingface_hub, or those of libraries that use it.
 
-    venv/bin/python column.py WORLD.json NAME [ROW ...]
+    venv/bin/python column.py hub|libraries WORLD.json NAME [ROW ...]
 
 Prints one JSON object a line: first which rows there are, then what became of each. Called by `matrix.py`.
 """
@@ -17,8 +17,11 @@ import tempfile
 import traceback
 from pathlib import Path
 
-SUBJECTS = ["downloads", "missing", "info", "trees", "filesystem", "lists", "account", "repos", "uploads", "commits",
-            "references", "folders", "cards"]
+SUBJECTS = {
+    "hub": ["downloads", "missing", "info", "trees", "filesystem", "lists", "account", "repos", "uploads", "commits",
+            "references", "folders", "cards"],
+    "libraries": ["transformers", "datasets"],
+}
 ROW_SECONDS = 120
 
 
@@ -38,9 +41,9 @@ def isolate(world, scratch):
     )
 
 
-def rows():
+def rows(group):
     """The public functions of every subject, in the order they are written: each is a row."""
-    for subject in SUBJECTS:
+    for subject in SUBJECTS[group]:
         module = importlib.import_module(f"rows.{subject}")
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
@@ -71,13 +74,14 @@ def run(function, world):
 def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing but our lines goes to stdout
-    world, name, *wanted = json.loads(Path(sys.argv[1]).read_text()), *sys.argv[2:]
+    group, world, name, *wanted = sys.argv[1:]
+    world = json.loads(Path(world).read_text())
     signal.signal(signal.SIGALRM, out_of_time)
     with tempfile.TemporaryDirectory(prefix="huddle-column-", ignore_cleanup_errors=True) as scratch:
         isolate(world, Path(scratch))
         from world import World
 
-        asked = [row for row in rows() if not wanted or row[1] in wanted]
+        asked = [row for row in rows(group) if not wanted or row[1] in wanted]
         print(json.dumps({"rows": [row[:2] for row in asked]}), file=answers, flush=True)
         for _, row, function in asked:
             cell = run(function, World(world, name, row, Path(scratch)))

@@ -1,8 +1,22 @@
 """Whole folders going up."""
 
+import contextlib
 import hashlib
+import subprocess
+import sys
 
 from world import needs, same, write
+
+# For large folders, as the versions that tell them apart do it.
+UPLOAD = """
+import sys, huggingface_hub as hub
+repo, folder, token = sys.argv[1:]
+api = hub.HfApi(token=token)
+if hasattr(api, "upload_large_folder"):
+    api.upload_large_folder(repo, folder, repo_type="model", print_report=False, num_workers=2)
+else:
+    api.upload_folder(repo_id=repo, folder_path=folder)
+"""
 
 
 def _folder(t):
@@ -76,4 +90,20 @@ def a_large_folder_goes_up(t):
     folder = write(t.fresh("folder"), files)
     repo = t.name()
     t.api.upload_large_folder(repo_id=repo, repo_type="model", folder_path=folder, print_report=False, num_workers=4)
+    t.holds(repo, files)
+
+
+def an_interrupted_upload_is_taken_up_again(t):
+    files = {f"shard-{number}.bin": t.noise(6_000_000, str(number)) for number in range(8)}
+    folder = write(t.fresh("folder"), files)
+    repo = t.repo()
+    first = subprocess.Popen([sys.executable, "-c", UPLOAD, repo, folder, t.token], env=t.environment(t.write),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        first.wait(1.2)  # by then it uploads; that it is done already does no harm
+    first.kill()
+    first.wait()
+    second = subprocess.run([sys.executable, "-c", UPLOAD, repo, folder, t.token], env=t.environment(t.write),
+                            capture_output=True, text=True, timeout=100)
+    assert second.returncode == 0, f"the second try: {second.stdout}\n{second.stderr}"
     t.holds(repo, files)

@@ -1,6 +1,6 @@
 """Branches, tags, and a history made short."""
 
-from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import RevisionNotFoundError
 from world import NO_COMMIT, raises, refuses, same, told
 
 
@@ -51,14 +51,12 @@ def a_deleted_branch_is_gone(t):
     t.api.create_branch(repo, branch="short-lived")
     t.api.delete_branch(repo, branch="short-lived")
     same(set(_branches(t.api, repo)), {"main"}, "branches")
-    raises(RevisionNotFoundError, "Invalid rev id", t.api.delete_branch, repo, branch="short-lived")
+    raises(RevisionNotFoundError, "", t.api.delete_branch, repo, branch="short-lived")
 
 
 def main_is_not_deleted(t):
     repo = t.repo()
-    raised = raises(HfHubHTTPError, "", t.api.delete_branch, repo, branch="main")
-    text = f"{raised} {raised.response.text}"
-    assert "Cannot delete refs/heads/main" in text, text
+    refuses((400, 403), "Cannot delete refs/heads/main", t.api.delete_branch, repo, branch="main")
     same(set(_branches(t.api, repo)), {"main"}, "branches")
 
 
@@ -75,8 +73,7 @@ def a_tag_stays_at_its_commit(t):
 def a_tag_is_not_made_twice(t):
     repo = t.repo()
     t.api.create_tag(repo, tag="v1")
-    raised = raises(HfHubHTTPError, "", t.api.create_tag, repo, tag="v1")
-    same(raised.response.status_code, 409, "status")
+    refuses(409, "", t.api.create_tag, repo, tag="v1")
     t.api.create_tag(repo, tag="v1", exist_ok=True)
     raises(RevisionNotFoundError, "", t.api.create_tag, repo, tag="v2", revision="no-such-branch")
 
