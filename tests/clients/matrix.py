@@ -118,7 +118,7 @@ def main():
         world = Path(scratch) / "world.json"
         world.write_text(json.dumps({"write": args.write.rstrip("/"), "read": args.read.rstrip("/"), "token": args.token,
                                      "read_token": args.read_token, "run": run_id, "shelf": shelf}))
-        with ThreadPoolExecutor(2) as pool:  # in pairs: a column waits for the network more than it works
+        with ThreadPoolExecutor(3) as pool:  # a column waits for the network more than it works
             results = list(pool.map(lambda column: run(column, world, args.row, args.cache), chosen))
 
     print(matrix(results))
