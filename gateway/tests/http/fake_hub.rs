@@ -1,5 +1,7 @@
 //! A node in memory, with repositories that have real ids and hashes, and with the faults that tests ask for.
 
+mod authoring;
+
 use std::{
     io,
     ops::Range,
@@ -13,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot};
+use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Visibility};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
     SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
@@ -32,26 +34,54 @@ pub(crate) struct FakeRepo {
     commits: Vec<Arc<Signed<Manifest>>>,
     references: Vec<Reference>,
     contents: Vec<Bytes>,
+    visibility: Visibility,
 }
 
 impl FakeRepo {
     pub(crate) fn new() -> Self {
-        Self { commits: Vec::new(), references: Vec::new(), contents: Vec::new() }
+        Self { commits: Vec::new(), references: Vec::new(), contents: Vec::new(), visibility: Visibility::default() }
+    }
+
+    /// Lets nobody see it who has no token.
+    pub(crate) fn private(self) -> Self {
+        Self { visibility: Visibility::Private, ..self }
     }
 
     /// Adds a commit with these files, those of more than 4 KiB being large files, and points references to it.
-    pub(crate) fn commit(mut self, id: &str, files: &[(&str, &[u8])], references: &[&str]) -> Self {
+    pub(crate) fn commit(self, id: &str, files: &[(&str, &[u8])], references: &[&str]) -> Self {
+        self.add(id, files, references, "Add <files>\n\nand say why\n", Vec::new())
+    }
+
+    /// Adds a commit on top of the last one, and moves the references that point there to it.
+    pub(crate) fn then(mut self, files: &[(&str, &[u8])], message: &str) -> Self {
+        let parent = self.commits.last().unwrap().clone();
+        let (revision, id) = (parent.revision(), parent.repo().to_string());
+        let (moved, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.references).into_iter().partition(|reference| reference.revision == revision);
+        self.references = others;
+        let names: Vec<_> = moved.iter().map(|reference| reference.name.as_str()).collect();
+        self.add(&id, files, &names, message, vec![revision])
+    }
+
+    fn add(
+        mut self,
+        id: &str,
+        files: &[(&str, &[u8])],
+        references: &[&str],
+        message: &str,
+        parents: Vec<GitOid>,
+    ) -> Self {
         let entries: Vec<_> = files.iter().map(|(path, bytes)| entry(path, bytes)).collect();
         let tree = tree_oid(entries.iter().map(|file| (file.path.as_str(), file.mode, file.git))).unwrap();
         let author = Person { name: "Ada".into(), email: "ada@example.org".into() };
-        let message = "Add <files>\n\nand say why\n".to_owned();
-        let commit = Commit { tree, parents: Vec::new(), author, time: TIME.cast_signed(), message }.to_raw();
+        let time = TIME + self.commits.len() as u64;
+        let commit = Commit { tree, parents, author, time: time.cast_signed(), message: message.to_owned() }.to_raw();
         let readme = files.iter().find(|(path, _)| *path == "README.md");
         let manifest = Manifest::new(ManifestParts {
             repo: id.parse::<RepoId>().unwrap(),
             revision: commit_oid(&commit).unwrap(),
             commit: Some(commit),
-            time: TIME,
+            time,
             files: entries,
             card: readme.map_or_else(Card::default, |(_, text)| {
                 Card::from_readme(std::str::from_utf8(text).unwrap()).unwrap_or_default()
@@ -64,6 +94,16 @@ impl FakeRepo {
         let signer = SecretKey::from_bytes([1; 32]);
         self.commits.push(Arc::new(Signed::sign(manifest, &signer).unwrap()));
         self
+    }
+
+    /// Returns a commit as the node hands it out.
+    fn snapshot(&self, manifest: &Arc<Signed<Manifest>>) -> Snapshot {
+        Snapshot {
+            repo: manifest.repo().clone(),
+            manifest: manifest.clone(),
+            reasons: vec!["it is a test".to_owned()],
+            visibility: self.visibility,
+        }
     }
 
     fn kind(&self) -> RepoKind {
@@ -162,18 +202,48 @@ impl Hub for FakeHub {
             _ => {
                 let names = Revision::candidates(revision);
                 let mut references = repo.references.iter();
-                references.any(|reference| {
-                    reference.revision == manifest.revision()
-                        && names.iter().any(|name| name.as_str() == reference.name)
-                })
+                let is_short = revision.len() >= 7 && manifest.revision().to_string().starts_with(revision);
+                is_short
+                    || references.any(|reference| {
+                        reference.revision == manifest.revision()
+                            && names.iter().any(|name| name.as_str() == reference.name)
+                    })
             }
         });
-        let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?.clone();
-        Ok(Snapshot { repo: manifest.repo().clone(), manifest, reasons: vec!["it is a test".to_owned()] })
+        let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?;
+        Ok(repo.snapshot(manifest))
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
         Ok(self.repo(kind, id).await?.references.clone())
+    }
+
+    async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError> {
+        if let Some(Fault::Refuses(error)) = &self.fault {
+            return Err(error.clone());
+        }
+        let at_main = |repo: &FakeRepo| {
+            let main = repo.references.iter().find(|reference| reference.name == "refs/heads/main")?;
+            let manifest = repo.commits.iter().find(|manifest| manifest.revision() == main.revision)?;
+            Some(repo.snapshot(manifest))
+        };
+        let mut all: Vec<_> = self.repos.iter().filter(|repo| repo.kind() == kind).filter_map(at_main).collect();
+        all.sort_by_key(|snapshot| snapshot.repo.folded());
+        Ok(all)
+    }
+
+    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
+        let repo = self.repo(snapshot.repo.kind, &snapshot.repo.hub_id()).await?;
+        let mut history = Vec::new();
+        let mut next = Some(snapshot.manifest.revision());
+        while let Some(revision) = next.take() {
+            let manifest = repo.commits.iter().find(|manifest| manifest.revision() == revision);
+            if let Some(commit) = manifest.and_then(|manifest| manifest.commit()).filter(|_| history.len() < limit) {
+                next = commit.parents.first().copied();
+                history.push((revision, commit));
+            }
+        }
+        Ok(history)
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
