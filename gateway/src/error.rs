@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use huddle_protocol::GitOid;
 use serde_json::json;
 
-use crate::{header as safe, hub::HubError};
+use crate::{Rate, header as safe, hub::HubError};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,18 @@ pub(crate) enum ApiError {
     /// The body is larger than any honest one.
     #[error("the request body is too large")]
     TooLarge,
+    /// The body is compressed, so its size says nothing about what it becomes.
+    #[error("request bodies must come as they are, not with the content encoding `{encoding}`")]
+    Encoded { encoding: String },
+    /// The client asked more than it may.
+    #[error("too many requests; wait a little")]
+    TooManyRequests { rate: Rate, wait: Duration },
+    /// The client reads too many files that have to be fetched first.
+    #[error("{most} files are being fetched for you already; wait until one is here")]
+    TooManyFiles { most: usize, wait: Duration },
+    /// The node would have to fetch it, and does not for this client.
+    #[error("`{what}` is not here yet, and {policy}")]
+    NotFetched { what: String, policy: &'static str },
     /// There is nobody to tell about.
     #[error("Invalid username or password.")]
     Anonymous,
@@ -66,10 +78,14 @@ impl ApiError {
             | Self::EntryNotFound { .. }
             | Self::UnknownKind
             | Self::NoSuchRoute => StatusCode::NOT_FOUND,
-            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } => StatusCode::FORBIDDEN,
+            Self::Hub(HubError::Untrusted { .. }) | Self::ForeignHost { .. } | Self::NotFetched { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests { .. } | Self::TooManyFiles { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Anonymous | Self::UnknownToken => StatusCode::UNAUTHORIZED,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -84,7 +100,7 @@ impl ApiError {
             Self::EntryNotFound { .. } => Some("EntryNotFound"),
             // Python raises GatedRepoError at once and shows our words; without a code it would fall back to its
             // cache and blame the connection.
-            Self::Hub(HubError::Untrusted { .. }) => Some("GatedRepo"),
+            Self::Hub(HubError::Untrusted { .. }) | Self::NotFetched { .. } => Some("GatedRepo"),
             _ => None,
         }
     }
@@ -104,15 +120,27 @@ impl IntoResponse for ApiError {
             Self::EntryNotFound { commit, .. } => {
                 headers.insert("x-repo-commit", safe::text(&commit.to_string()));
             }
-            Self::Hub(HubError::Unavailable { retry_after, .. }) => {
-                // Whole seconds, rounded up; zero would invite a storm.
-                let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1);
-                headers.insert(header::RETRY_AFTER, seconds.into());
+            Self::Hub(HubError::Unavailable { retry_after: wait, .. }) | Self::TooManyFiles { wait, .. } => {
+                headers.insert(header::RETRY_AFTER, seconds(*wait).into());
+            }
+            // The form is the Hub's: clients read from it how long to wait.
+            Self::TooManyRequests { rate, wait } => {
+                let (burst, wait) = (rate.burst, seconds(*wait));
+                let window = burst.get().div_ceil(rate.per_second.get());
+                headers.insert(header::RETRY_AFTER, wait.into());
+                headers.insert("ratelimit", safe::text(&format!("\"api\";r=0;t={wait}")));
+                let policy = format!("\"token bucket\";\"api\";q={burst};w={window}");
+                headers.insert("ratelimit-policy", safe::text(&policy));
             }
             _ => {}
         }
         response
     }
+}
+
+/// Returns whole seconds, rounded up; zero would invite a storm.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]

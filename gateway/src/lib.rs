@@ -8,6 +8,7 @@ mod authoring;
 mod conditions;
 mod date;
 mod error;
+mod guard;
 mod header;
 mod host;
 mod hub;
@@ -32,25 +33,30 @@ use tower_http::{
     cors::{AllowHeaders, Any, CorsLayer},
 };
 
-use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
+use crate::{
+    api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree},
+    guard::{Clients, hub::GuardedHub},
+};
 pub use crate::{
     authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
-    hub::{ByteStream, Hub, HubError, Reference, Snapshot},
-    options::Options,
+    hub::{ByteStream, Hub, HubError, Reference, Snapshot, Standing},
+    options::{ClientLimits, ConnectionLimits, Fetch, Options, Rate},
     serve::serve,
 };
 
 /// What every handler gets.
 #[derive(Clone, Debug)]
 struct Gateway {
-    hub: Arc<dyn Hub>,
+    hub: GuardedHub,
     options: Arc<Options>,
+    clients: Arc<Clients>,
 }
 
 /// Returns the routes. Serve them with [`serve`], which tells apart connections that arrive on loopback; served
 /// otherwise, every connection counts as such.
 pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
-    let gateway = Gateway { hub, options: Arc::new(options) };
+    let clients = Arc::new(Clients::new(options.clients.clone()));
+    let gateway = Gateway { hub: GuardedHub::new(hub, &options), options: Arc::new(options), clients };
     let mut router = Router::new()
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
@@ -78,6 +84,7 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)
         .layer(from_fn_with_state(gateway.clone(), observe::deadline))
+        .layer(from_fn_with_state(gateway.clone(), guard::admit))
         .layer(from_fn_with_state(gateway.clone(), host::guard))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(cors())
@@ -101,6 +108,8 @@ fn cors() -> CorsLayer {
         "content-length",
         "content-disposition",
         "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
         "x-linked-size",
         "x-linked-etag",
     ];

@@ -13,9 +13,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+pub(crate) use authoring::TOKEN;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Visibility};
+use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
     SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
@@ -146,6 +147,8 @@ pub(crate) enum Fault {
 pub(crate) struct FakeHub {
     repos: Vec<FakeRepo>,
     fault: Option<Fault>,
+    standing: Standing,
+    is_here: bool,
     /// How often a file was opened.
     pub(crate) reads: AtomicUsize,
     /// How many chunks were taken from streams.
@@ -172,11 +175,24 @@ impl Drop for Open {
 
 impl FakeHub {
     pub(crate) fn new(repos: Vec<FakeRepo>) -> Self {
-        Self { repos, fault: None, reads: AtomicUsize::default(), chunks: Arc::default(), open: Arc::default() }
+        Self {
+            repos,
+            fault: None,
+            standing: Standing { is_held: true, is_trusted: true },
+            is_here: true,
+            reads: AtomicUsize::default(),
+            chunks: Arc::default(),
+            open: Arc::default(),
+        }
     }
 
     pub(crate) fn with(self, fault: Fault) -> Self {
         Self { fault: Some(fault), ..self }
+    }
+
+    /// Lets it have no file yet, and know so much of every repository.
+    pub(crate) fn cold(self, standing: Standing) -> Self {
+        Self { standing, is_here: false, ..self }
     }
 
     async fn repo(&self, kind: RepoKind, id: &str) -> Result<&FakeRepo, HubError> {
@@ -244,6 +260,14 @@ impl Hub for FakeHub {
             }
         }
         Ok(history)
+    }
+
+    async fn standing(&self, _: RepoKind, _: &str) -> Standing {
+        self.standing
+    }
+
+    async fn is_here(&self, _: &FileEntry) -> bool {
+        self.is_here
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {

@@ -5,8 +5,10 @@
 mod client;
 mod errors;
 mod fake_hub;
+mod fetching;
 mod files;
 mod info;
+mod limits;
 mod listings;
 mod revisions;
 mod routing;
