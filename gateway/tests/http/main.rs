@@ -7,6 +7,7 @@ mod errors;
 mod fake_hub;
 mod fetching;
 mod files;
+mod hostile;
 mod info;
 mod limits;
 mod listings;
