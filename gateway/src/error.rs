@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use huddle_protocol::{GitOid, RepoKind};
 use serde_json::json;
 
-use crate::{authoring::WriteError, header as safe, hub::HubError, refusal};
+use crate::{Rate, authoring::WriteError, header as safe, hub::HubError, refusal};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,18 @@ pub(crate) enum ApiError {
     /// The body is larger than any honest one.
     #[error("the request body is too large")]
     TooLarge,
+    /// The body is compressed, so its size says nothing about what it becomes.
+    #[error("request bodies must come as they are, not with the content encoding `{encoding}`")]
+    Encoded { encoding: String },
+    /// The client asked more than it may.
+    #[error("too many requests; wait a little")]
+    TooManyRequests { rate: Rate, wait: Duration },
+    /// The client reads too many files that have to be fetched first.
+    #[error("{most} files are being fetched for you already; wait until one is here")]
+    TooManyFiles { most: usize, wait: Duration },
+    /// The node would have to fetch it, and does not for this client.
+    #[error("`{what}` is not here yet, and {policy}")]
+    NotFetched { what: String, policy: &'static str },
     /// There is nobody to tell about.
     #[error("Invalid username or password.")]
     Anonymous,
@@ -103,12 +115,15 @@ impl ApiError {
             | Self::NoUploads
             | Self::NotYours { .. }
             | Self::ForeignOrigin { .. }
-            | Self::InvalidLink => StatusCode::FORBIDDEN,
+            | Self::InvalidLink
+            | Self::NotFetched { .. } => StatusCode::FORBIDDEN,
             Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Write(error) => refusal::status(error),
             Self::RepoExists { .. } | Self::NameTaken { .. } => StatusCode::CONFLICT,
+            Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests { .. } | Self::TooManyFiles { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Anonymous | Self::UnknownToken | Self::TokenNeeded => StatusCode::UNAUTHORIZED,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -123,7 +138,7 @@ impl ApiError {
             Self::EntryNotFound { .. } => Some("EntryNotFound"),
             // Python raises GatedRepoError at once and shows our words; without a code it would fall back to its
             // cache and blame the connection.
-            Self::Hub(HubError::Untrusted { .. }) | Self::TokenNeeded => Some("GatedRepo"),
+            Self::Hub(HubError::Untrusted { .. }) | Self::TokenNeeded | Self::NotFetched { .. } => Some("GatedRepo"),
             Self::Write(error) => refusal::code(error),
             _ => None,
         }
@@ -157,10 +172,17 @@ impl IntoResponse for ApiError {
             Self::EntryNotFound { commit, .. } => {
                 headers.insert("x-repo-commit", safe::text(&commit.to_string()));
             }
-            Self::Hub(HubError::Unavailable { retry_after, .. }) => {
-                // Whole seconds, rounded up; zero would invite a storm.
-                let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1);
-                headers.insert(header::RETRY_AFTER, seconds.into());
+            Self::Hub(HubError::Unavailable { retry_after: wait, .. }) | Self::TooManyFiles { wait, .. } => {
+                headers.insert(header::RETRY_AFTER, seconds(*wait).into());
+            }
+            // The form is the Hub's: clients read from it how long to wait.
+            Self::TooManyRequests { rate, wait } => {
+                let (burst, wait) = (rate.burst, seconds(*wait));
+                let window = burst.get().div_ceil(rate.per_second.get());
+                headers.insert(header::RETRY_AFTER, wait.into());
+                headers.insert("ratelimit", safe::text(&format!("\"api\";r=0;t={wait}")));
+                let policy = format!("\"token bucket\";\"api\";q={burst};w={window}");
+                headers.insert("ratelimit-policy", safe::text(&policy));
             }
             // Not `WWW-Authenticate: Basic`: a browser would ask for a password, and then send it with whatever any page
             // wants to write.
@@ -172,6 +194,11 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Returns whole seconds, rounded up; zero would invite a storm.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]

@@ -34,6 +34,15 @@ pub struct Reference {
     pub revision: GitOid,
 }
 
+/// What a node knows of a repository without asking anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Some of it is here.
+    pub is_held: bool,
+    /// Its signer is one of this node's keys or was named by the operator.
+    pub is_trusted: bool,
+}
+
 /// Why a node cannot answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +80,12 @@ pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
     /// Returns up to `limit` commits that lead to a revision, it first, each with its first parent after it, as far as
     /// their commit objects are here.
     async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError>;
+
+    /// Returns what is known of a repository without asking anybody; nothing of it if the name is not valid.
+    async fn standing(&self, kind: RepoKind, id: &str) -> Standing;
+
+    /// Reports whether all bytes of a file are here, so that reading it fetches nothing.
+    async fn is_here(&self, file: &FileEntry) -> bool;
 
     /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
     /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.

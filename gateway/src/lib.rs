@@ -10,6 +10,7 @@ mod caller;
 mod conditions;
 mod date;
 mod error;
+mod guard;
 mod header;
 mod host;
 mod hub;
@@ -44,22 +45,24 @@ use crate::{
         account, branches, commit, commits, fallback, info, lfs, paths_info, preupload, refs, repos, resolve, settings,
         site, tree, validate_yaml,
     },
+    guard::{Clients, hub::GuardedHub},
     links::Links,
     staging::Staging,
     xet::{Xet, download, shards, tokens, upload},
 };
 pub use crate::{
     authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
-    hub::{ByteStream, Hub, HubError, Reference, Snapshot},
-    options::{Options, XetOptions},
+    hub::{ByteStream, Hub, HubError, Reference, Snapshot, Standing},
+    options::{ClientLimits, ConnectionLimits, Fetch, Options, Rate, XetOptions},
     serve::serve,
 };
 
 /// What every handler gets.
 #[derive(Clone, Debug)]
 struct Gateway {
-    hub: Arc<dyn Hub>,
+    hub: GuardedHub,
     options: Arc<Options>,
+    clients: Arc<Clients>,
     xet: Arc<Xet>,
     links: Arc<Links>,
     staging: Option<Arc<Staging>>,
@@ -70,7 +73,8 @@ impl Gateway {
         let staging = options.staging.as_ref().map(|folder| folder.join("parts"));
         let staging = staging.map(|folder| Staging::new(folder, options.staging_limit, options.links_last));
         Self {
-            hub,
+            hub: GuardedHub::new(hub, &options),
+            clients: Arc::new(Clients::new(options.clients.clone())),
             xet: Arc::new(Xet::new(&options)),
             links: Arc::new(Links::new(options.links_last)),
             staging: staging.map(Arc::new),
@@ -91,6 +95,7 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
         .merge(writing().merge(xet_uploads()).layer(from_fn_with_state(gateway.clone(), observe::writing)))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)
+        .layer(from_fn_with_state(gateway.clone(), guard::admit))
         .layer(from_fn_with_state(gateway.clone(), caller::identify))
         .layer(from_fn_with_state(gateway.clone(), host::guard))
         .layer(CatchPanicLayer::custom(observe::panicked))
@@ -203,6 +208,8 @@ fn cors() -> CorsLayer {
         "content-length",
         "content-disposition",
         "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
         "x-linked-size",
         "x-linked-etag",
         "x-xet-hash",

@@ -1,6 +1,6 @@
 //! What the gateway can be told.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// How the gateway behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,12 @@ pub struct Options {
     pub links_last: Duration,
     /// Uploads and downloads by Xet.
     pub xet: XetOptions,
+    /// What clients without a token may make the node fetch.
+    pub fetch: Fetch,
+    /// How much one client may ask.
+    pub clients: ClientLimits,
+    /// How many connections there may be, and how slow.
+    pub connections: ConnectionLimits,
 }
 
 /// How the gateway behaves to clients that speak Xet, and how much of the disk they may take.
@@ -53,6 +59,68 @@ impl Default for XetOptions {
     }
 }
 
+/// What clients without a token of this node may make it fetch from its peers. Who has a token may have everything
+/// fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fetch {
+    /// On this machine everything, from elsewhere what is trusted: whoever reaches the gateway could otherwise have the
+    /// node store, and offer to others, whatever he names.
+    #[default]
+    Auto,
+    /// Nothing: they get what is here.
+    Local,
+    /// Repositories whose signer the operator named, or that are signed here.
+    Trusted,
+    /// Everything.
+    Any,
+}
+
+/// How much one client may ask: a token of this node, else an IPv4 address or the /64 network of an IPv6 address.
+/// Clients on this machine are spared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Requests without a token.
+    pub anonymous: Rate,
+    /// Requests with a token.
+    pub token: Rate,
+    /// How many clients are kept apart; when there are more, the newcomers share one allowance.
+    pub known: usize,
+    /// How many files that are not here yet a client may read at once.
+    pub cold_files: usize,
+    /// How long one more waits before the client is told to ask again. Python waits 10 s for the first byte.
+    pub cold_within: Duration,
+}
+
+/// So many requests at once, and so many each second after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests at once.
+    pub burst: NonZeroU32,
+    /// Requests per second.
+    pub per_second: NonZeroU32,
+}
+
+/// How many connections there may be, and how slow they may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at once. When there are as many, a newcomer takes the place of the one that has been idle longest;
+    /// while none is idle, newcomers wait in the listener's queue.
+    pub most: usize,
+    /// Connections of one client at once: an IPv4 address, or the /64 network of an IPv6 address. Clients on this
+    /// machine are spared.
+    pub per_client: usize,
+    /// Bytes of the head of a request; longer ones are answered with 431, as are those with more than 100 headers.
+    pub head_bytes: usize,
+    /// How long a connection may be idle, or dawdle over the head of a request.
+    pub head_within: Duration,
+    /// How long a client may take to send the next 4 KiB of a body.
+    pub body_stall: Duration,
+    /// How long a client may take to read the next 4 KiB of an answer, once the buffers of the connection are full.
+    pub read_stall: Duration,
+    /// How long answers that have begun may go on after the shutdown.
+    pub farewell: Duration,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -67,6 +135,51 @@ impl Default for Options {
             part_size: 64 << 20,
             links_last: Duration::from_secs(24 * 60 * 60),
             xet: XetOptions::default(),
+            fetch: Fetch::default(),
+            clients: ClientLimits::default(),
+            connections: ConnectionLimits::default(),
+        }
+    }
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            // The first look at a repository of 5000 files costs a HEAD and a GET for each.
+            anonymous: Rate::new(10_000, 100),
+            token: Rate::new(20_000, 200),
+            known: 4096,
+            // As many as `snapshot_download` reads at once.
+            cold_files: 8,
+            cold_within: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Rate {
+    /// Returns a rate; zero counts as one.
+    pub const fn new(burst: u32, per_second: u32) -> Self {
+        Self { burst: at_least_one(burst), per_second: at_least_one(per_second) }
+    }
+}
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            most: 1024,
+            per_client: 256,
+            head_bytes: 64 << 10,
+            head_within: Duration::from_secs(60),
+            body_stall: Duration::from_secs(60),
+            read_stall: Duration::from_secs(60),
+            farewell: Duration::from_secs(5),
         }
     }
 }

@@ -1,9 +1,23 @@
-//! Serving a router over TCP, with limits: so many connections, so long a wait for a request, a bounded farewell.
+//! Serving a router over TCP, with limits: so many connections, so long a wait for a client, a bounded farewell.
 
-use std::time::Duration;
+pub(crate) mod body;
+mod patience;
+mod socket;
+mod table;
 
-use axum::Router;
-use hyper::server::conn::http1;
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -14,75 +28,120 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tower_http::add_extension::AddExtension;
 use tracing::debug;
 
-use crate::host::LocalAddress;
+use crate::{
+    ConnectionLimits,
+    guard::Peer,
+    host::LocalAddress,
+    serve::{
+        body::{Held, Paced},
+        socket::{Activity, Socket},
+        table::Table,
+    },
+};
 
-/// The most connections at once; further clients wait in the listener's queue.
-const MAX_CONNECTIONS: usize = 1024;
-/// How long a connection may be idle, or dawdle over the head of a request.
-const REQUEST_WITHIN: Duration = Duration::from_secs(60);
-/// How long answers that have begun may go on after the shutdown.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long to pause when a connection cannot be accepted: most often too many files are open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long to pause when no connection can be taken: too many files are open, or all connections are busy.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `shutdown`; answers under way then have five seconds to end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+/// What a client is told that has more connections than its share, all of them busy.
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\n\
+    x-error-message: too many connections of this client\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Serves `router` until `shutdown`; answers under way then have some time to end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) {
     // Dropping the sender is the signal.
     let (open, is_open) = watch::channel(());
     let mut connections = JoinSet::new();
+    let mut table = Table::new(&limits);
     tokio::pin!(shutdown);
     loop {
+        let has_room = table.has_room(Instant::now());
         tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            stream = accept(&listener), if connections.len() < MAX_CONNECTIONS => {
-                connections.spawn(connection(stream, router.clone(), is_open.clone()));
+            Some(ended) = connections.join_next_with_id() => {
+                table.remove(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
+            accepted = listener.accept(), if has_room => match accepted {
+                Ok((stream, peer)) => {
+                    let now = Instant::now();
+                    if table.make_room(peer.ip(), now) {
+                        let activity = Activity::new(now);
+                        let connection = Connection { peer, activity: activity.clone(), is_open: is_open.clone() };
+                        let task = connections.spawn(connection.run(stream, router.clone(), limits.clone()));
+                        table.add(peer.ip(), activity, task);
+                    } else {
+                        debug!(%peer, "too many connections of one client");
+                        // As much as fits: nobody waits for such a client.
+                        let _ = stream.try_write(TOO_MANY);
+                    }
+                }
+                Err(error) => {
+                    debug!(%error, "no connection accepted");
+                    table.cut_idle(Instant::now());
+                    sleep(PAUSE).await;
+                }
+            },
+            () = sleep(PAUSE), if !has_room => {}
         }
     }
     drop(listener);
     drop(open);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(FAREWELL, all_ended).await.is_err() {
+    if timeout(limits.farewell, all_ended).await.is_err() {
         debug!(open = connections.len(), "cutting connections");
         connections.shutdown().await;
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) => {
-                debug!(%error, "no connection accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+/// One connection of a client.
+struct Connection {
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+    is_open: watch::Receiver<()>,
 }
 
-async fn connection(stream: TcpStream, router: Router, mut is_open: watch::Receiver<()>) {
-    let Ok(address) = stream.local_addr() else { return };
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "small answers may be delayed");
-    }
-    let service = TowerToHyperService::new(AddExtension::new(router, LocalAddress(address)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        _ = is_open.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+impl Connection {
+    async fn run(self, stream: TcpStream, router: Router, limits: ConnectionLimits) {
+        let Self { peer, activity, mut is_open } = self;
+        let Ok(address) = stream.local_addr() else { return };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "small answers may be delayed");
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "connection ended early");
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            let busy = activity.begin();
+            request.extensions_mut().insert(LocalAddress(address));
+            request.extensions_mut().insert(Peer(peer));
+            let request = request.map(|body| Body::new(Paced::new(Body::new(body), limits.body_stall)));
+            let answer = router.call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| Held::new(body, busy))) }
+        });
+        let socket = Socket::new(stream, activity.clone(), limits.read_stall);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_within)
+            .max_header_size(limits.head_bytes)
+            .serve_connection(TokioIo::new(socket), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            _ = is_open.changed() => {
+                connection.as_mut().graceful_shutdown();
+                // Who has not finished asking has nothing to wait for.
+                if activity.idle_for(Instant::now()).is_some() {
+                    return;
+                }
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "connection ended early");
+        }
     }
 }

@@ -69,6 +69,31 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Host names under which it may be called beside loopback ones; guards against DNS rebinding.
     pub allowed_hosts: Vec<String>,
+    /// What clients without a token may make this node fetch.
+    pub fetch: Fetch,
+    /// How many connections there may be at once.
+    pub connections: NonZeroU16,
+    /// How many of them may be one client's.
+    pub connections_per_client: NonZeroU16,
+    /// How many requests per second one client may send, after a burst of a hundred times as many.
+    pub requests_per_second: NonZeroU16,
+    /// How many files that are not here yet one client may read at once.
+    pub cold_files: NonZeroU16,
+}
+
+/// What clients of the gateway without a token may make this node fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fetch {
+    /// On this machine anything, from elsewhere what is trusted.
+    #[default]
+    Auto,
+    /// Nothing.
+    Local,
+    /// Repositories whose signer is trusted, or is one of this node's keys.
+    Trusted,
+    /// Anything.
+    Any,
 }
 
 /// Who signs what is published here.
@@ -127,7 +152,17 @@ impl Default for Network {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { enabled: true, listen: ([127, 0, 0, 1], 8080).into(), allowed_hosts: Vec::new() }
+        let number = |number| NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN);
+        Self {
+            enabled: true,
+            listen: ([127, 0, 0, 1], 8080).into(),
+            allowed_hosts: Vec::new(),
+            fetch: Fetch::Auto,
+            connections: number(1024),
+            connections_per_client: number(256),
+            requests_per_second: number(100),
+            cold_files: number(8),
+        }
     }
 }
 

@@ -162,7 +162,8 @@ pub(crate) async fn open(
     bytes: Range<u64>,
 ) -> Result<ByteStream, ApiError> {
     let hub = gateway.hub.clone();
-    let mut opening = async move { hub.read(&snapshot, &entry, bytes).await }.boxed();
+    let pass = hub.may_read(&snapshot, &entry).await?;
+    let mut opening = async move { hub.read_with(pass, &snapshot, &entry, bytes).await }.boxed();
     let stream = match timeout(OPEN_WITHIN, &mut opening).await {
         Ok(stream) => stream?,
         Err(_) => opening.map_err(io::Error::other).try_flatten_stream().boxed(),

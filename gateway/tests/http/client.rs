@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use huddle_gateway::{Options, router, serve};
+use huddle_gateway::{ConnectionLimits, Options, router, serve};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -68,16 +68,20 @@ impl Gateway {
     }
 
     pub(crate) async fn start(hub: FakeHub, options: Options) -> Self {
-        let hub = Arc::new(hub);
-        Self::serve(router(hub.clone(), options), hub).await
+        let (hub, limits) = (Arc::new(hub), options.connections.clone());
+        Self::serve_within(router(hub.clone(), options), hub, limits).await
     }
 
     /// Serves routes that may belong to another hub.
     pub(crate) async fn serve(router: Router, hub: Arc<FakeHub>) -> Self {
+        Self::serve_within(router, hub, ConnectionLimits::default()).await
+    }
+
+    async fn serve_within(router: Router, hub: Arc<FakeHub>, limits: ConnectionLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
+        let task = tokio::spawn(serve(listener, router, limits, async { drop(stopped.await) }));
         Self { address, hub, stop: Some(stop), task }
     }
 
@@ -114,14 +118,19 @@ impl Gateway {
         self.exchange(&[request.as_bytes(), body].concat()).await
     }
 
-    /// Sends bytes and reads until the connection is closed.
+    /// Sends bytes and reads an answer until the connection is closed.
     pub(crate) async fn exchange(&self, request: &[u8]) -> Answer {
+        Answer::parse(&self.exchange_raw(request).await)
+    }
+
+    /// Sends bytes and returns what comes until the connection is closed.
+    pub(crate) async fn exchange_raw(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request).await.unwrap();
-        let mut answer = Vec::new();
         // A connection that is cut resets; what came before counts.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
         let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end");
-        Answer::parse(&answer)
+        answer
     }
 
     /// Stops the server and waits for it.

@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Visibility};
+use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
     SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
@@ -161,6 +161,8 @@ pub(crate) struct FakeHub {
     /// What was uploaded.
     blobs: Mutex<BTreeMap<Sha256, Bytes>>,
     fault: Option<Fault>,
+    standing: Standing,
+    is_here: bool,
     /// How often a file was opened.
     pub(crate) reads: AtomicUsize,
     /// How many chunks were taken from streams.
@@ -191,6 +193,8 @@ impl FakeHub {
             repos: Mutex::new(repos),
             blobs: Mutex::default(),
             fault: None,
+            standing: Standing { is_held: true, is_trusted: true },
+            is_here: true,
             reads: AtomicUsize::default(),
             chunks: Arc::default(),
             open: Arc::default(),
@@ -199,6 +203,11 @@ impl FakeHub {
 
     pub(crate) fn with(self, fault: Fault) -> Self {
         Self { fault: Some(fault), ..self }
+    }
+
+    /// Lets it have no file yet, and know so much of every repository.
+    pub(crate) fn cold(self, standing: Standing) -> Self {
+        Self { standing, is_here: false, ..self }
     }
 
     async fn repo(&self, kind: RepoKind, id: &str) -> Result<FakeRepo, HubError> {
@@ -260,6 +269,14 @@ impl Hub for FakeHub {
             all.push((revision, commit));
         }
         Ok(all)
+    }
+
+    async fn standing(&self, _: RepoKind, _: &str) -> Standing {
+        self.standing
+    }
+
+    async fn is_here(&self, _: &FileEntry) -> bool {
+        self.is_here
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {

@@ -9,7 +9,9 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::post};
 use http::HeaderMap;
-use huddle_gateway::{Account, Authoring, Change, Operation, Options, Role, XetOptions, router, serve};
+use huddle_gateway::{
+    Account, Authoring, Change, ConnectionLimits, Operation, Options, Role, XetOptions, router, serve,
+};
 use huddle_protocol::{RepoKind, Sha256};
 use serde_json::{Value, json};
 use sha2::Digest;
@@ -49,7 +51,7 @@ impl Server {
                 .route("/cas/down/{kind}/{id}/{revision}/v2/reconstructions/{file}", none());
         }
         let front = front.fallback_service(router(hub.clone(), options));
-        let task = tokio::spawn(serve(listener, front, std::future::pending()));
+        let task = tokio::spawn(serve(listener, front, ConnectionLimits::default(), std::future::pending()));
         Self { address, hub, staging, task }
     }
 

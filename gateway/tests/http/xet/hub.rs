@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use huddle_gateway::{
     Account, Authoring, ByteStream, Change, Hub, HubError, Operation, Reference, Role, Settings, Snapshot, Staged,
-    Visibility, WriteError,
+    Standing, Visibility, WriteError,
 };
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, RepoId, RepoKind, SecretKey, Sha256,
@@ -143,6 +143,14 @@ impl Hub for WritingHub {
 
     async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
         self.now().history(snapshot, limit).await
+    }
+
+    async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
+        self.now().standing(kind, id).await
+    }
+
+    async fn is_here(&self, file: &FileEntry) -> bool {
+        self.now().is_here(file).await
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {

@@ -1,0 +1,113 @@
+//! Who asks, and how much he may ask: what stands between strangers and a node.
+//!
+//! [`admit`] runs before every handler. It finds out whose request it is, refuses it if that client asked too much, and
+//! leaves an [`Allowance`] with the task; [`hub::GuardedHub`] looks there before it lets the node fetch anything, so that
+//! no handler can forget it.
+
+mod bucket;
+mod clients;
+mod cold;
+pub(crate) mod hub;
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::header;
+
+pub(crate) use crate::guard::{clients::Clients, cold::Cold};
+use crate::{Account, Fetch, Gateway, caller::Caller, error::ApiError, guard::clients::Key};
+
+/// The address a connection came from; `serve` adds it to every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// What the client of a request may have fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    /// What the node may fetch for it; never `Auto`.
+    pub(crate) fetch: Fetch,
+    /// The files it reads that are not here yet, if they are counted.
+    pub(crate) cold: Option<Arc<Cold>>,
+}
+
+tokio::task_local! {
+    /// That of the client whose request this task answers.
+    static ALLOWANCE: Allowance;
+}
+
+/// Lets a request through, on behalf of its client, unless that one asks too much.
+pub(crate) async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    if let Some(encoding) = encodings.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+        return ApiError::Encoded { encoding }.into_response();
+    }
+    let caller = request.extensions().get::<Caller>().and_then(|caller| caller.account().ok());
+    match gateway.allowance(caller, client_address(&request)) {
+        Ok(allowance) => ALLOWANCE.scope(allowance, next.run(request)).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+impl Gateway {
+    /// Counts a request that came with a token of this node, or from an address, none being this machine's.
+    fn allowance(&self, account: Option<&Account>, address: Option<IpAddr>) -> Result<Allowance, ApiError> {
+        let now = Instant::now();
+        if let Some(account) = account {
+            let key = Key::Token(account.name.clone(), account.token.clone());
+            let cold = self.clients.ask(key, self.options.clients.token, now)?;
+            return Ok(Allowance { fetch: Fetch::Any, cold: Some(cold) });
+        }
+        match address {
+            None => Ok(Allowance { fetch: self.options.fetch.of(true), cold: None }),
+            Some(address) => {
+                let key = Key::Address(network(address));
+                let cold = self.clients.ask(key, self.options.clients.anonymous, now)?;
+                Ok(Allowance { fetch: self.options.fetch.of(false), cold: Some(cold) })
+            }
+        }
+    }
+}
+
+impl Fetch {
+    /// Returns what this means for a client without a token.
+    fn of(self, is_on_this_machine: bool) -> Self {
+        match self {
+            Self::Auto if is_on_this_machine => Self::Any,
+            Self::Auto => Self::Trusted,
+            other => other,
+        }
+    }
+}
+
+/// Returns the address of a client, or nothing if it is on this machine.
+///
+/// A proxy on this machine says for whom it asks; whoever else claims that on this machine only loses by it.
+fn client_address(request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+    match peer {
+        Some(peer) if !peer.is_loopback() => Some(peer),
+        _ => {
+            let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back()?;
+            // The last one is what the proxy itself saw. A proxy that does not tell stands for all its clients.
+            let last = forwarded.to_str().unwrap_or_default().rsplit(',').next().unwrap_or_default().trim();
+            Some(last.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
+        }
+    }
+}
+
+/// Returns what an address is counted as: whoever has one IPv6 address has the 2⁶⁴ of its network.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
