@@ -34,9 +34,7 @@ use tower_http::{
 
 use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
 pub use crate::{
-    authoring::{
-        Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError,
-    },
+    authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
     hub::{ByteStream, Hub, HubError, Reference, Snapshot},
     options::Options,
     serve::serve,
