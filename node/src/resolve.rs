@@ -325,6 +325,7 @@ impl Resolver {
     ///
     /// # Errors
     /// If the store has stopped.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn kept(&self, hash: BlobHash) -> Result<Option<Arc<Signed<Manifest>>>, StoreError> {
         match self.recent.manifest(hash) {
             Some(manifest) => Ok(Some(manifest)),

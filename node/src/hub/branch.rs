@@ -30,6 +30,7 @@ impl NodeHub {
         let before = self.files_at(&repo, tip).await?;
         let others = turn.refs().into_values().filter(|target| *target != tip);
         let mut files = Files::new(&self.node, &before, others);
+        files.bring_in_all(&change.operations).await;
         for operation in change.operations {
             files.apply(operation).await?;
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
+use futures::{StreamExt, stream};
 use huddle_gateway::{Operation, WriteError};
 use huddle_protocol::{
     BlobHash, FileEntry, FilePath, GitOid, LFS_THRESHOLD, Mode, Sha256, Target, blob_oid, lfs_pointer_oid,
@@ -12,6 +13,9 @@ use crate::{
     node::Node,
     store::{StoreError, Taken},
 };
+
+/// How many uploads are brought into the store at once.
+const AT_ONCE: usize = 32;
 
 /// The files of a commit to come.
 #[derive(Debug)]
@@ -36,6 +40,18 @@ impl<'a> Files<'a> {
 
     pub(super) fn finish(self) -> Vec<FileEntry> {
         self.files.into_values().collect()
+    }
+
+    /// Brings uploads into the store, many at once: one after the other each would wait for the disk. What is missing is
+    /// for [`Files::apply`] to say.
+    pub(super) async fn bring_in_all(&self, operations: &[Operation]) {
+        let written = operations.iter().filter_map(|operation| match operation {
+            Operation::Write { content, .. } => Some(*content),
+            _ => None,
+        });
+        let (written, store): (Vec<_>, _) = (written.collect(), self.node.store());
+        let all = stream::iter(written).map(|content| store.bring_in(content.blake3, content.size));
+        all.buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
     }
 
     pub(super) async fn apply(&mut self, operation: Operation) -> Result<(), WriteError> {

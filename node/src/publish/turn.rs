@@ -136,7 +136,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Goes on with another repository of the same key, nobody coming in between.
-    #[cfg(feature = "gateway")]
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only through the gateway is anything renamed"))]
     pub(crate) async fn next(self, repo: RepoId, events: &Events) -> Result<Self, PublishError> {
         Self::begin(self.node, repo, self.key, self.turn, events).await
     }

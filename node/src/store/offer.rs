@@ -97,6 +97,7 @@ impl Offer {
     }
 
     /// Returns the name a repository has now, if it was renamed here.
+    #[cfg(feature = "gateway")]
     pub(crate) fn renamed(&self, repo: &RepoId) -> Option<RepoId> {
         self.state().notes.renamed(repo).cloned()
     }
@@ -115,6 +116,7 @@ impl Offer {
 
 impl Store {
     /// Says whether a repository is private.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn set_private(&self, repo: &RepoId, is_private: bool) -> Result<(), StoreError> {
         let name = repo.folded();
         self.annotate(|notes| {
@@ -138,6 +140,7 @@ impl Store {
     }
 
     /// Says that a repository was taken back.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn take_back(&self, repo: &RepoId) -> Result<(), StoreError> {
         let name = repo.folded();
         self.annotate(|notes| {
@@ -147,6 +150,7 @@ impl Store {
     }
 
     /// Says that a repository has another name now.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn set_renamed(&self, from: &RepoId, to: &RepoId) -> Result<(), StoreError> {
         self.annotate(|notes| {
             notes.renamed.insert(from.folded(), to.clone());
