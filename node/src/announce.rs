@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
-use huddle_protocol::{BlobHash, DhtKey, Manifest, Record, RepoId};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use huddle_protocol::{BlobHash, DhtKey, Manifest, Record};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -32,6 +32,8 @@ const LATER: Duration = Duration::from_secs(10 * 60);
 const AT_ONCE: usize = 8;
 /// How far behind the queue may fall before the operator is told.
 const BEHIND: Duration = Duration::from_secs(60 * 60);
+/// The number of what was never offered; those that are offered start at 1.
+const STOPPED: u64 = 0;
 /// How many commands may wait.
 const QUEUE: usize = 256;
 
@@ -53,15 +55,17 @@ impl Announcement {
     }
 }
 
-/// Returns what a node that holds a manifest announces: under the name of a repository only if that is given.
-pub(crate) fn of_manifest(repo: Option<&RepoId>, hash: BlobHash, manifest: &Manifest) -> Vec<Announcement> {
-    let blobs = manifest.blobs().filter(|(_, size)| *size >= LARGE).map(|(blob, _)| DhtKey::blob(blob));
+/// Returns what a node that holds a manifest announces, beside the name of the repository; of its blobs only `some`.
+pub(crate) fn of_manifest(hash: BlobHash, manifest: &Manifest, some: impl Fn(BlobHash) -> bool) -> Vec<Announcement> {
+    let blobs = manifest.blobs().filter(|(blob, size)| *size >= LARGE && some(*blob));
+    let blobs = blobs.map(|(blob, _)| DhtKey::blob(blob));
     let keys = [DhtKey::manifest(hash), DhtKey::revision(manifest.revision())];
-    repo.map(DhtKey::repo).into_iter().chain(keys).chain(blobs).map(Announcement::Provide).collect()
+    keys.into_iter().chain(blobs).map(Announcement::Provide).collect()
 }
 
 enum Command {
     Announce(Vec<Announcement>),
+    Withdraw(Vec<Announcement>),
     Settled(oneshot::Sender<()>),
 }
 
@@ -75,6 +79,7 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Announce(announcements) => write!(f, "Announce({})", announcements.len()),
+            Self::Withdraw(announcements) => write!(f, "Withdraw({})", announcements.len()),
             Self::Settled(_) => f.write_str("Settled"),
         }
     }
@@ -99,6 +104,12 @@ impl Announcer {
     /// Announces at once, and again for as long as this node runs.
     pub(crate) async fn announce(&self, announcements: Vec<Announcement>) {
         let _ = self.commands.send(Command::Announce(announcements)).await; // stopping: nothing to announce any more
+    }
+
+    /// Announces these no more, and no longer says that this node provides them. Others forget within two days.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only through the gateway is anything taken back"))]
+    pub(crate) async fn withdraw(&self, announcements: Vec<Announcement>) {
+        let _ = self.commands.send(Command::Withdraw(announcements)).await; // stopping: nothing is announced any more
     }
 
     /// Waits until everything new was offered once.
@@ -138,7 +149,7 @@ impl Driver {
                 && let Some((key, announcement, id)) = self.next(Instant::now())
             {
                 let network = self.network.clone();
-                under_way.push(async move { (key, id, offer(&network, announcement).await) });
+                under_way.push(async move { (key, id, offer(&network, announcement).await) }.boxed());
             }
             let wake = self.due.first_key_value().map(|((at, _), _)| *at);
             let may_start = under_way.len() < AT_ONCE;
@@ -146,10 +157,18 @@ impl Driver {
                 () = shutdown.cancelled() => break,
                 command = commands.recv() => match command {
                     Some(Command::Announce(announcements)) => announcements.into_iter().for_each(|new| self.add(new)),
+                    Some(Command::Withdraw(old)) => {
+                        let keys: Vec<_> = old.iter().filter_map(|old| self.remove(old)).collect();
+                        under_way.extend(keys.into_iter().map(|key| stop(self.network.clone(), key).boxed()));
+                    }
                     Some(Command::Settled(reply)) => self.waiting.push(reply),
                     None => break,
                 },
-                Some((key, id, is_taken)) = under_way.next() => self.offered(key, id, is_taken),
+                Some((key, id, is_taken)) = under_way.next() => {
+                    if !self.offered(key, id, is_taken) && id != STOPPED && !key.1 {
+                        under_way.push(stop(self.network.clone(), key).boxed()); // withdrawn while it was offered
+                    }
+                }
                 () = sleep_until(wake), if may_start => {}
             }
             if self.fresh == 0 {
@@ -188,8 +207,18 @@ impl Driver {
         }
     }
 
-    fn offered(&mut self, key: (DhtKey, bool), id: u64, is_taken: bool) {
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.id == id) else { return };
+    /// Forgets an announcement; returns its key if it is one others may ask about.
+    fn remove(&mut self, old: &Announcement) -> Option<(DhtKey, bool)> {
+        let key = old.key();
+        let entry = self.entries.remove(&key)?;
+        self.fresh -= usize::from(entry.is_new);
+        matches!(old, Announcement::Provide(_)).then_some(key)
+    }
+
+    /// Puts what was offered back into the queue; `false` if it is no longer to be announced.
+    fn offered(&mut self, key: (DhtKey, bool), id: u64, is_taken: bool) -> bool {
+        let Some(known) = self.entries.get_mut(&key) else { return false };
+        let Some(entry) = Some(known).filter(|entry| entry.id == id) else { return true }; // replaced
         if std::mem::take(&mut entry.is_new) {
             self.fresh -= 1;
         }
@@ -202,7 +231,14 @@ impl Driver {
             entry.pause
         };
         self.due.insert((Instant::now() + pause, id), key);
+        true
     }
+}
+
+/// Stops providing what a key names.
+async fn stop(network: Network, key: (DhtKey, bool)) -> ((DhtKey, bool), u64, bool) {
+    let _ = network.stop_providing(key.0).await; // stopped: nothing is provided any more
+    (key, STOPPED, true)
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -8,7 +8,7 @@ use huddle_protocol::{NodeId, RepoKind};
 
 use crate::{
     failure::{Code, Failure},
-    output,
+    output, tokens,
 };
 
 /// The heading of what every command takes.
@@ -112,6 +112,9 @@ pub enum Command {
     /// Make, list, export and import publisher keys.
     #[command(subcommand)]
     Key(Key),
+    /// Make, list and revoke tokens, with which hub clients write through the gateway.
+    #[command(subcommand)]
+    Token(Token),
     /// Show the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -246,6 +249,52 @@ pub enum Key {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+}
+
+/// `huddle token`.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it; it is shown this once.
+    ///
+    /// Whoever has it writes in the namespace of the publisher key. A running node knows it at once.
+    #[command(
+        after_help = "Example:\n  huddle token create laptop --role write\n  HF_ENDPOINT=http://127.0.0.1:8080 hf auth login --token hf_…"
+    )]
+    Create {
+        /// What to call it: letters, digits, `-` and `_`.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum, default_value_t = Role::Read)]
+        role: Role,
+        /// The publisher key that signs what is written with it [default: the configured one].
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+    },
+    /// List the tokens.
+    List,
+    /// Take a token back: from now on it opens nothing.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Read what the gateway serves.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+impl From<Role> for tokens::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Read => Self::Read,
+            Role::Write => Self::Write,
+        }
+    }
 }
 
 /// `huddle peers`.

@@ -7,6 +7,7 @@ mod peers;
 mod publish;
 mod session;
 mod stop;
+mod token;
 mod up;
 
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init => local::init(&context),
         Command::Id => local::id(&context),
         Command::Key(key) => key::run(&context, key),
+        Command::Token(token) => token::run(&context, token),
         Command::Config(cli::Config::Show) => local::show_config(&context),
         Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
         Command::Completions { shell } => local::completions(shell),

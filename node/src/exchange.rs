@@ -8,7 +8,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use huddle_protocol::{BlobHash, DhtKey, Head, Holding, NodeId, Record, Request, Response, Signed, limits};
+use huddle_protocol::{BlobHash, DhtKey, Head, Holding, NodeId, Record, RepoId, Request, Response, Signed, limits};
 use iroh::{
     Endpoint,
     endpoint::{Connection, RecvStream, SendStream},
@@ -149,7 +149,7 @@ impl Answers {
     }
 
     async fn look_up(&self, request: Request) -> Response {
-        let index = &self.store.index;
+        let (index, offer) = (&self.store.index, &self.store.offer);
         match request {
             Request::Head { repo } => {
                 let mut room = limits::RESPONSE - FRAME;
@@ -158,15 +158,17 @@ impl Answers {
                     room = left.unwrap_or(room);
                     left.is_some()
                 };
-                let heads = index.heads(&repo);
+                let heads = if offer.is_private(&repo) { Vec::new() } else { index.heads(&repo) };
                 Response::Head { heads: heads.iter().take(limits::POINTERS).filter(fits).map(envelope).collect() }
             }
             Request::Heads { after } => {
-                let pointers = index.pointers_after(after.as_ref(), limits::POINTERS);
+                let is_public = |repo: &RepoId| !offer.is_private(repo);
+                let pointers = index.pointers_after(after.as_ref(), limits::POINTERS, is_public);
                 Response::Heads { pointers: pointers.iter().map(envelope).collect() }
             }
             Request::Revision { revision } => {
                 let mut manifests = index.manifests_of(revision);
+                manifests.retain(|manifest| !offer.withholds(*manifest));
                 manifests.truncate(limits::MANIFESTS);
                 Response::Revision { manifests }
             }
@@ -233,6 +235,9 @@ fn envelope<T>(document: &Signed<T>) -> ByteBuf {
 }
 
 async fn holding(store: &Store, blob: BlobHash, budget: &mut usize) -> Holding {
+    if store.offer.withholds(blob) {
+        return Holding::Missing;
+    }
     match store.blobs.held(blob).await {
         Ok(Held::Complete(size)) => Holding::Complete { size },
         Ok(Held::Partial) => match store.blobs.parts(blob).await {
@@ -256,7 +261,7 @@ impl ProtocolHandler for Answers {
 }
 
 /// Reads the heads in an answer, leaving out what does not verify or is of another repository.
-pub(crate) fn heads_of(repo: &huddle_protocol::RepoId, heads: &[ByteBuf]) -> Vec<Signed<Head>> {
+pub(crate) fn heads_of(repo: &RepoId, heads: &[ByteBuf]) -> Vec<Signed<Head>> {
     let now = unix_now();
     let heads = heads.iter().filter_map(|bytes| Signed::<Head>::from_bytes(bytes).ok());
     heads.filter(|head| head.value().repo().folded() == repo.folded() && head.value().time() <= now + 900).collect()

@@ -209,12 +209,12 @@ impl Node {
         }
         let actual = if file.is_lfs() {
             let sha256 = Sha256(sha256.finalize().into());
-            index.put_hashed(file.blake3, None, Some(sha256))?;
+            index.put_sha256(file.blake3, file.size, sha256)?;
             lfs_pointer_oid(&sha256, file.size)
         } else {
             let git = git.finish();
             if let Ok(git) = git {
-                index.put_hashed(file.blake3, Some(git), None)?;
+                index.put_git(file.blake3, git)?;
             }
             git
         };

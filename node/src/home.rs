@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -68,6 +68,26 @@ impl Home {
         self.0.join("dht")
     }
 
+    /// Returns the file of the tokens with which clients write through the gateway; it holds no token, only hashes.
+    pub fn tokens(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+
+    /// Returns the file that says which repositories are private, renamed or taken back.
+    pub fn repositories(&self) -> PathBuf {
+        self.0.join("repositories.json")
+    }
+
+    /// Returns the folder of what clients uploaded and no commit names yet.
+    pub fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
+    }
+
+    /// Returns where the gateway keeps what clients are uploading.
+    pub fn staging(&self) -> PathBuf {
+        self.0.join("staging")
+    }
+
     /// Returns the socket over which commands reach a running node.
     pub fn control_socket(&self) -> PathBuf {
         self.0.join("control.sock")
@@ -124,6 +144,17 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// Writes a file that nobody else can read: it is there whole or as it was before.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    create_private_dir(dir)?;
+    let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(dir)?; // mode 0600
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,14 +1,26 @@
 //! The node as the gateway sees it, and the task that serves the gateway.
 
+mod authoring;
+mod branch;
+mod change;
+mod error;
+mod library;
+mod options;
+mod place;
+mod repository;
+#[cfg(test)]
+mod tests;
+
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use huddle_gateway::{ByteStream, Hub, HubError, Options, Reference, Snapshot};
-use huddle_protocol::{BlobHash, FileEntry, GitOid, RepoId, RepoKind, Revision};
+use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
+use huddle_protocol::{BlobHash, Commit, FileEntry, GitOid, RepoId, RepoKind, Revision};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tracing::{error, info};
+use tracing::info;
 
+use self::error::{hub_error, internal, not_found, unavailable};
 use crate::{
     get::GetError,
     home::check_room,
@@ -19,8 +31,6 @@ use crate::{
     transfer::FetchError,
 };
 
-/// How long a client is told to wait before it asks again.
-const RETRY: Duration = Duration::from_secs(5);
 /// How long a client waits for a file that has to be hashed in full first; hub clients give up after 10 s.
 const HASH: Duration = Duration::from_secs(8);
 
@@ -38,16 +48,17 @@ pub(crate) async fn serve(node: &Node) -> Result<(SocketAddr, JoinHandle<()>), G
     let error = |source| GatewayError { address, source };
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
-    let options = Options { allowed_hosts: node.config().gateway.allowed_hosts.clone(), ..Options::default() };
+    let options = options::options(&node.config().gateway, node.home(), address);
+    let connections = options.connections.clone();
     let router = huddle_gateway::router(Arc::new(NodeHub::new(node)), options);
     let shutdown = node.shutdown_token().clone();
     info!(%address, "gateway");
-    let serve = async move { huddle_gateway::serve(listener, router, shutdown.cancelled()).await };
+    let serve = async move { huddle_gateway::serve(listener, router, connections, shutdown.cancelled()).await };
     Ok((address, tokio::spawn(serve)))
 }
 
-/// A node as its gateway sees it.
-#[derive(Debug)]
+/// A node as its gateway sees it. Cheap to clone.
+#[derive(Clone, Debug)]
 struct NodeHub {
     node: Node,
     /// Names being resolved.
@@ -59,17 +70,37 @@ struct NodeHub {
 #[async_trait]
 impl Hub for NodeHub {
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
-        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
-        let resolved = self.resolve(&repo, &revision.parse().unwrap_or_default()).await?;
-        let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Ok(Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons })
+        let repo = self.named(kind, id)?;
+        Ok(self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?))
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
-        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
+        let repo = self.named(kind, id)?;
         let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
         let refs = heads.iter().flat_map(|head| head.refs());
         Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
+    }
+
+    async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError> {
+        self.held(kind).await
+    }
+
+    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
+        self.ancestry(snapshot, limit).await
+    }
+
+    async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
+        let Ok(repo) = self.named(kind, id) else { return Standing::default() };
+        let (resolver, heads) = (self.node.resolver(), self.node.store().index.heads(&repo));
+        let is_trusted = match repo.publisher() {
+            Some(publisher) => self.node.identity().publisher_ids().contains(&publisher) || resolver.names(publisher),
+            None => heads.iter().any(|head| resolver.is_believed(&repo, head.signer())),
+        };
+        Standing { is_held: !heads.is_empty(), is_trusted }
+    }
+
+    async fn is_here(&self, file: &FileEntry) -> bool {
+        self.node.store().blobs.is_complete(file.blake3).await.unwrap_or(false)
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
@@ -95,6 +126,21 @@ impl Hub for NodeHub {
 impl NodeHub {
     fn new(node: &Node) -> Self {
         Self { node: node.clone(), lookups: Together::default(), checks: Together::default() }
+    }
+
+    /// Reads the name of a repository; an old one leads to the one it has now.
+    fn named(&self, kind: RepoKind, id: &str) -> Result<RepoId, HubError> {
+        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
+        Ok(self.node.store().offer.renamed(&repo).unwrap_or(repo))
+    }
+
+    /// Returns a revision as the gateway sees it. One that is only in private repositories is private under any name.
+    fn seen(&self, resolved: Resolved) -> Snapshot {
+        let offer = &self.node.store().offer;
+        let is_private = offer.is_private(&resolved.repo) || offer.withholds(resolved.hash);
+        let visibility = if is_private { Visibility::Private } else { Visibility::Public };
+        let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
+        Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons, visibility }
     }
 
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {
@@ -132,75 +178,4 @@ async fn check(node: Node, resolved: Resolved, file: FileEntry) -> Result<(), Hu
         GetError::FalseManifest { .. } => untrusted(&error),
         error => internal(&error),
     })
-}
-
-fn hub_error(id: &str, error: &ResolveError) -> HubError {
-    match error {
-        ResolveError::NotFound { .. } => not_found(id, error),
-        ResolveError::RevisionNotFound { revision, .. } => HubError::RevisionNotFound { revision: revision.clone() },
-        ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => {
-            HubError::Untrusted { id: id.to_owned(), reason: error.to_string() }
-        }
-        ResolveError::Unreachable { .. } | ResolveError::Network(_) => unavailable(error),
-        ResolveError::Store(_) => internal(error),
-    }
-}
-
-fn not_found(id: &str, reason: &dyn std::fmt::Display) -> HubError {
-    HubError::RepoNotFound { id: id.to_owned(), reason: reason.to_string() }
-}
-
-fn unavailable(reason: &dyn std::fmt::Display) -> HubError {
-    HubError::Unavailable { reason: reason.to_string(), retry_after: RETRY }
-}
-
-/// Our own fault: the chain goes to the log under an id the client is told.
-fn internal(failure: &dyn std::error::Error) -> HubError {
-    let id = format!("{:016x}", rand::random::<u64>());
-    error!(%id, chain = ?crate::failure::Failure::new(crate::failure::Code::Unexpected, failure), "internal error");
-    HubError::Internal { id }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::TryStreamExt;
-    use huddle_protocol::SecretKey;
-
-    use super::*;
-    use crate::testing::{entry, host, manifest};
-
-    #[tokio::test]
-    async fn bytes_are_those_of_the_manifest_that_is_believed() {
-        let host = host(&[]).await;
-        let published = host.publish("demo", &[("README.md", b"# demo")]).await;
-        let id = Revision::Commit(published.revision);
-        let resolved = host.resolver().resolve(&published.repo, &id).await.unwrap();
-        // A stranger's manifest of the same commit, seen before the publisher's, with a false name for the bytes.
-        host.store().blobs.add(&b"# fake"[..]).await.unwrap();
-        let mut parts = huddle_protocol::ManifestParts::from(resolved.manifest.value().clone());
-        parts.files[0].blake3 = BlobHash::of(b"# fake");
-        let false_manifest = huddle_protocol::Manifest::new(parts).unwrap();
-        let signed = huddle_protocol::Signed::sign(false_manifest, &SecretKey::from_bytes([66; 32])).unwrap();
-        let file = signed.value().files()[0].clone();
-        let snapshot = Snapshot { repo: published.repo.clone(), manifest: Arc::new(signed), reasons: vec![] };
-        let bytes: Vec<_> =
-            NodeHub::new(&host).read(&snapshot, &file, 0..6).await.unwrap().try_collect().await.unwrap();
-        assert_eq!(bytes.concat(), b"# demo");
-    }
-
-    #[tokio::test]
-    async fn a_file_of_another_size_than_the_stranger_says_is_not_served() {
-        let host = host(&[]).await;
-        let repo = format!("{}/x", SecretKey::from_bytes([5; 32]).public()).parse().unwrap();
-        host.store().blobs.add(&b"a long text"[..]).await.unwrap();
-        let mut file = entry("README.md", b"a long");
-        file.blake3 = BlobHash::of(b"a long text");
-        let signed = manifest(&repo, &SecretKey::from_bytes([66; 32]), vec![file.clone()]);
-        let hash = host.store().blobs.add(signed.bytes().to_vec()).await.unwrap();
-        host.store().index.put_manifest(hash, &signed, false).unwrap();
-        let snapshot = Snapshot { repo, manifest: Arc::new(signed), reasons: vec![] };
-        let refused = NodeHub::new(&host).read(&snapshot, &file, 0..6).await;
-        assert!(matches!(refused, Err(HubError::Untrusted { .. })));
-        assert_eq!(host.store().index.hashed_git(file.blake3), None, "these bytes are not all of it");
-    }
 }

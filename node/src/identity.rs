@@ -97,6 +97,23 @@ impl Identity {
         list(home)?.remove(name).ok_or_else(|| KeyError::Unknown { name: name.to_owned() })
     }
 
+    /// Returns the secret key of a publisher, if it is here.
+    ///
+    /// # Errors
+    /// If a key cannot be used.
+    pub fn of_publisher(&self, home: &Home, id: PublisherId) -> Result<Option<SecretKey>, KeyError> {
+        let is_it = |key: &SecretKey| key.public() == id.0;
+        if let Some(key) = self.publishers.values().find(|key| is_it(key)) {
+            return Ok(Some(key.clone()));
+        }
+        Ok(list(home)?.into_values().find(is_it))
+    }
+
+    /// Returns the name of the key that signs unless told otherwise.
+    pub fn default_key(&self) -> &str {
+        &self.default
+    }
+
     /// Returns the ids of all publishers whose keys are here.
     pub fn publisher_ids(&self) -> Vec<PublisherId> {
         self.publishers.values().map(|key| key.public().into()).collect()
@@ -151,10 +168,14 @@ pub fn export(key: &SecretKey) -> Zeroizing<String> {
     Zeroizing::new(format!("{PREFIX}{}\n", *digits))
 }
 
+/// Reports whether this can name a key, or a token.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 fn publisher_path(home: &Home, name: &str) -> Result<PathBuf, KeyError> {
-    let is_name = (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if is_name {
+    if is_name(name) {
         Ok(home.publishers().join(format!("{name}.key")))
     } else {
         Err(KeyError::Name { name: name.to_owned() })

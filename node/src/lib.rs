@@ -36,5 +36,6 @@ pub mod store;
 mod testing;
 #[cfg(feature = "gateway")]
 mod together;
+pub mod tokens;
 pub mod transfer;
 pub mod trust;

@@ -28,7 +28,7 @@ use crate::{
     limited::{CONNECTIONS, Limited},
     resolve::{Recent, Resolver},
     store::{
-        Store, StoreError,
+        Store, StoreError, UPLOADS_KEPT,
         records::{Limits, Records, RecordsError},
     },
     transfer::{self, Transfer, serve::Serve},
@@ -37,6 +37,8 @@ use crate::{
 
 /// How often a node signs its addresses anew; others forget them after two days.
 const RENEW: Duration = Duration::from_secs(6 * 60 * 60);
+/// How often uploads that no commit named are looked for.
+const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long connections may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long stopping may take.
@@ -170,7 +172,7 @@ impl Node {
         };
         let limits = crate::limits::Limits::new(&config.limits);
         let transfer = Transfer::new(&endpoint, &store, network.clone(), limits.clone());
-        let serve = Serve::new(store.blobs.clone(), limits, &config.limits, transfer.clone());
+        let serve = Serve::new(&store, limits, &config.limits, transfer.clone());
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
@@ -229,6 +231,7 @@ impl Node {
             }
             tasks.push(watch("control", crate::control::listen(self)?, self.shutdown_token()));
             tasks.push(tokio::spawn(self.clone().announce_all()));
+            tasks.push(tokio::spawn(self.clone().sweep_uploads()));
             info!(node = %self.node_id(), took = ?self.0.running.since.elapsed(), "up");
         }
         Ok(())
@@ -280,6 +283,17 @@ impl Node {
                 Ok(Some(manifest)) => self.make_known(hash, &manifest).await,
                 Ok(None) => warn!(%hash, "a manifest the index lists is not in the store; try `huddle index rebuild`"),
                 Err(error) => warn!(%error, "cannot announce what is here"),
+            }
+        }
+    }
+
+    /// Removes uploads that no commit named, at first and every day.
+    async fn sweep_uploads(self) {
+        let shutdown = self.shutdown_token().clone();
+        loop {
+            self.store().sweep_uploads(UPLOADS_KEPT).await;
+            if shutdown.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_none() {
+                return;
             }
         }
     }

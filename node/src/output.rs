@@ -1,5 +1,7 @@
 //! The only place that prints: results to stdout, as text or as one JSON object, everything else to stderr.
 
+mod tokens;
+
 use std::{
     fmt::{self, Display},
     io::{self, Write},
@@ -13,6 +15,7 @@ use indicatif::HumanBytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
+pub(crate) use self::tokens::{NewToken, Revoked, Tokens};
 use crate::{
     checkout::Written,
     config::Config,

@@ -130,6 +130,9 @@ impl Resolver {
     /// # Errors
     /// See [`ResolveError`].
     pub async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, ResolveError> {
+        if self.store.offer.is_taken_back(repo) {
+            return Err(ResolveError::NotFound { repo: repo.clone() });
+        }
         if let Revision::Commit(id) = revision
             && let Some(resolved) = self.pinned(repo, *id, &self.store.index.manifests_of(*id), None).await?
         {
@@ -159,9 +162,16 @@ impl Resolver {
     /// Returns the newest heads of a repository: the publisher's one, or those of trusted mirrors.
     ///
     /// # Errors
-    /// If there are none, or the publisher contradicts himself.
+    /// If there are none, or the publisher contradicts himself or took the repository back.
     pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
-        let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher));
+        let mut heads = self.newest(repo).await?;
+        heads.retain(|head| !head.value().refs().is_empty());
+        if heads.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(heads) }
+    }
+
+    async fn newest(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+        let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher))
+            || self.store.offer.is_private(repo);
         let known = self.believed_heads(repo);
         let is_last = known.iter().all(|head| !self.is_overtaken(head));
         if !known.is_empty() && is_last && (is_own || self.recent.is_fresh(repo)) {
@@ -254,6 +264,12 @@ impl Resolver {
         }
     }
 
+    /// Reports whether the operator named a publisher as somebody to believe.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn names(&self, publisher: PublisherId) -> bool {
+        self.policy.attestors.contains(&publisher)
+    }
+
     /// Looks the newest pointers up in the DHT: the publisher's, or each trusted mirror's.
     async fn pointers(&self, repo: &RepoId) -> Result<Vec<Signed<HeadPointer>>, ResolveError> {
         let keys = match repo.publisher() {
@@ -311,8 +327,25 @@ impl Resolver {
         all.filter(move |node| std::future::ready(seen.insert(*node))).take(ASK_IN_ALL)
     }
 
+    /// Returns a manifest that is here.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn kept(&self, hash: BlobHash) -> Result<Option<Arc<Signed<Manifest>>>, StoreError> {
+        match self.recent.manifest(hash) {
+            Some(manifest) => Ok(Some(manifest)),
+            None => Ok(self.store.manifest(hash).await?.map(Arc::new)),
+        }
+    }
+
     /// Fetches and judges the manifest a head names.
-    async fn target(&self, repo: &RepoId, asked: &Revision, target: Target) -> Result<Resolved, ResolveError> {
+    pub(crate) async fn target(
+        &self,
+        repo: &RepoId,
+        asked: &Revision,
+        target: Target,
+    ) -> Result<Resolved, ResolveError> {
         let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
         let search = Search { keys, manifest: Some(target.manifest), hints: Vec::new() };
         let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(search)).await?;

@@ -8,25 +8,31 @@ mod blobs;
 mod files;
 mod index;
 mod link;
+mod offer;
 mod peers;
 mod read;
 pub mod records;
 mod table;
+mod uploads;
 
 use std::{io, path::PathBuf};
 
 use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
+use self::uploads::Uploads;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},
     peers::PeerTable,
     table::IndexError,
+    uploads::{TakeInError, Taken},
 };
 pub(crate) use self::{
     files::{GROUP, whole_groups},
     link::link,
+    offer::Offer,
+    uploads::KEPT as UPLOADS_KEPT,
 };
 use crate::home::Home;
 
@@ -43,6 +49,9 @@ pub enum StoreError {
     /// The damaged index cannot be put aside.
     #[error("cannot put {} aside", path.display())]
     PutAside { path: PathBuf, source: io::Error },
+    /// What says which repositories are private cannot be read or written.
+    #[error("cannot use {}, which says which repositories are private", path.display())]
+    Repositories { path: PathBuf, source: io::Error },
 }
 
 /// The blobs and the index of one home.
@@ -52,6 +61,9 @@ pub struct Store {
     pub blobs: Blobs,
     /// What the signed documents among them say.
     pub index: Index,
+    /// What is not offered to others.
+    pub(crate) offer: Offer,
+    uploads: Uploads,
 }
 
 /// What a rebuild found.
@@ -74,9 +86,12 @@ impl Store {
     /// If either part is damaged; the index can be rebuilt.
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
         Blobs::clear_leftovers(&home.blobs()); // first: on a full disk they may be what fills it
+        let offer = Offer::open(home.repositories())?; // before anything is open that would have to be closed
         let index = Index::open(&home.index())?;
         let blobs = Blobs::open(&home.blobs()).await?;
-        Ok(Self { blobs, index })
+        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
+        store.sort_offer().await?;
+        Ok(store)
     }
 
     /// Opens the index of a home alone. The home must be locked.
@@ -103,7 +118,8 @@ impl Store {
             };
             put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
         }
-        let store = Self { blobs, index: Index::open(&home.index())? };
+        let (index, offer) = (Index::open(&home.index())?, Offer::open(home.repositories())?);
+        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
         let rebuilt = store.fill_index(aside).await;
         store.close().await;
         rebuilt
@@ -187,6 +203,7 @@ impl Store {
         let all = manifest.blobs().map(|(blob, _)| blob).chain([hash]);
         self.blobs.pin(&format!("manifest/{hash}"), all).await?;
         self.blobs.flush().await?;
+        self.sort_in(hash, manifest).await;
         Ok(self.index.put_manifest(hash, manifest, true)?)
     }
 

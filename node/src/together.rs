@@ -29,6 +29,12 @@ type Work<T> = Shared<BoxFuture<'static, Option<T>>>;
 /// Work under way, by the question it answers. Cheap to clone.
 pub(crate) struct Together<Q, T: Clone>(Arc<Mutex<HashMap<Q, Work<T>>>>);
 
+impl<Q, T: Clone> Clone for Together<Q, T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl<Q, T: Clone> Default for Together<Q, T> {
     fn default() -> Self {
         Self(Arc::default())

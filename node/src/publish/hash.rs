@@ -36,7 +36,10 @@ pub(super) async fn take_in(
     if stamp(&source.file)? != before || entry.size != source.size {
         return Err(PublishError::Changed { path: source.file });
     }
-    store.index.put_hashed(entry.blake3, entry.sha256.is_none().then_some(entry.git), entry.sha256)?;
+    match entry.sha256 {
+        Some(sha256) => store.index.put_sha256(entry.blake3, entry.size, sha256)?,
+        None => store.index.put_git(entry.blake3, entry.git)?,
+    }
     events.file(source.path.as_str(), entry.size, entry.size);
     Ok(entry)
 }

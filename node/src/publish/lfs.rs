@@ -4,6 +4,8 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 use huddle_protocol::LFS_THRESHOLD;
+#[cfg(feature = "gateway")]
+use huddle_protocol::RepoKind;
 
 use super::scan::Source;
 
@@ -11,8 +13,20 @@ use super::scan::Source;
 const DEFAULT: &str = "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gguf *.gz *.h5 *.joblib *.lfs.* *.mlmodel *.model \
      *.msgpack *.npy *.npz *.onnx *.ot *.parquet *.pb *.pickle *.pkl *.pt *.pth *.rar *.safetensors saved_model/**/* \
      *.tar.* *.tar *.tflite *.tgz *.wasm *.xz *.zip *.zst *tfevents*";
+/// What it writes for a dataset beside them: pictures, sound and films.
+#[cfg(feature = "gateway")]
+const MEDIA: &str = "*.lz4 *.mds *.pcm *.sam *.raw *.aac *.flac *.mp3 *.ogg *.wav *.bmp *.gif *.png *.tiff *.jpg *.jpeg \
+     *.webp *.mp4 *.webm";
 /// The largest `.gitattributes` that is read, in bytes.
 const MAX_ATTRIBUTES: u64 = 1 << 20;
+
+/// Returns the `.gitattributes` of a new repository.
+#[cfg(feature = "gateway")]
+pub(crate) fn attributes(kind: RepoKind) -> String {
+    let media = if kind == RepoKind::Dataset { MEDIA } else { "" };
+    let patterns = DEFAULT.split_whitespace().chain(media.split_whitespace());
+    patterns.map(|pattern| format!("{pattern} filter=lfs diff=lfs merge=lfs -text\n")).collect()
+}
 
 /// The rules of one repository, the last one that matches wins.
 #[derive(Debug)]

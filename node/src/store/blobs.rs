@@ -1,6 +1,7 @@
 //! Bytes by BLAKE3: a thin face over iroh's file store that speaks the protocol's types.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -124,11 +125,46 @@ impl Blobs {
         &self,
         path: &Path,
         copy: bool,
+        progress: impl FnMut(u64),
+    ) -> Result<(BlobHash, u64), BlobError> {
+        let mode = if copy { ImportMode::Copy } else { ImportMode::TryReference };
+        let (hash, size) = self.hash_in(path, mode, progress).await?;
+        if !copy {
+            self.note_file(hash, path);
+        }
+        Ok((hash, size))
+    }
+
+    /// Takes in a file of ours by moving it to where the store has its own, nothing being there yet; it must be too large
+    /// for the store's database. Returns what it really hashes to.
+    ///
+    /// # Errors
+    /// If it cannot be moved, or read.
+    pub(super) async fn adopt(&self, path: &Path, hash: BlobHash) -> Result<BlobHash, BlobError> {
+        let (from, to) = (path.to_owned(), self.data_path(hash));
+        let place = to.clone();
+        let moved = tokio::task::spawn_blocking(move || {
+            std::fs::File::open(&from)?.sync_data()?; // a client that was told "done" deletes its own
+            std::fs::rename(&from, &place)
+        });
+        let moved = moved.await.map_err(io::Error::other).flatten();
+        moved.map_err(|error| BlobError::Import { path: path.to_owned(), reason: error.to_string() })?;
+        // To the store this is a file somewhere else that stays; to us it is at the store's own place.
+        let (actual, _) = self.hash_in(&to, ImportMode::TryReference, |_| {}).await?;
+        if actual != hash {
+            let _ = std::fs::remove_file(&to); // nobody may take it for what its name says
+        }
+        Ok(actual)
+    }
+
+    async fn hash_in(
+        &self,
+        path: &Path,
+        mode: ImportMode,
         mut progress: impl FnMut(u64),
     ) -> Result<(BlobHash, u64), BlobError> {
         let error =
             |reason: &dyn std::fmt::Display| BlobError::Import { path: path.to_owned(), reason: format!("{reason:#}") };
-        let mode = if copy { ImportMode::Copy } else { ImportMode::TryReference };
         let options = AddPathOptions { path: path.to_owned(), mode, format: BlobFormat::Raw };
         let mut stream = std::pin::pin!(self.store.blobs().add_path_with_opts(options).stream().await);
         let mut size = 0;
@@ -142,9 +178,6 @@ impl Blobs {
                     // Collection is off, but a tag says so to every version of the store that will read this one.
                     let tagged = self.store.tags().set(hash.to_hex(), HashAndFormat::raw(hash)).await;
                     tagged.map_err(|source| error(&source))?;
-                    if !copy {
-                        self.note_file(from_iroh(hash), path);
-                    }
                     return Ok((from_iroh(hash), size));
                 }
                 AddProgressItem::Error(source) => return Err(error(&source)),

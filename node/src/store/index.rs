@@ -35,6 +35,7 @@ pub struct Index {
     manifests: Table,
     revisions: Table,
     hashed: Table,
+    large: Table,
     peers: PeerTable,
 }
 
@@ -57,6 +58,7 @@ impl Index {
             manifests: Table::open(&db, "manifests")?,
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
+            large: Table::open(&db, "large")?,
             peers: PeerTable::open(&shared)?,
             db: shared,
         })
@@ -142,15 +144,21 @@ impl Index {
         values.filter_map(|value| Signed::from_bytes(&value).ok()).collect()
     }
 
-    /// Returns up to `limit` pointers in the order of their repositories' names, after `after`.
-    pub fn pointers_after(&self, after: Option<&RepoId>, limit: usize) -> Vec<Signed<HeadPointer>> {
+    /// Returns up to `limit` pointers in the order of their repositories' names, after `after`, of those that `may` be told.
+    pub fn pointers_after(
+        &self,
+        after: Option<&RepoId>,
+        limit: usize,
+        may: impl Fn(&RepoId) -> bool,
+    ) -> Vec<Signed<HeadPointer>> {
         let after = after.map(RepoId::folded);
         let is_after = |key: &[u8]| {
             let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
             after.as_ref().is_none_or(|after| name > after.as_bytes())
         };
         let later = self.pointers.entries(b"").filter(|(key, _)| is_after(key));
-        later.filter_map(|(_, value)| Signed::from_bytes(&value).ok()).take(limit).collect()
+        let pointers = later.filter_map(|(_, value)| Signed::<HeadPointer>::from_bytes(&value).ok());
+        pointers.filter(|pointer| may(&pointer.value().repo)).take(limit).collect()
     }
 
     /// Keeps what a manifest is of.
@@ -190,18 +198,28 @@ impl Index {
         keys.filter_map(|key| key[GitOid::LEN..].try_into().ok().map(BlobHash)).collect()
     }
 
-    /// Keeps that the bytes of a blob were hashed in full, and what came out.
+    /// Keeps what git calls the bytes of a blob, which were hashed in full.
     ///
     /// # Errors
     /// If the index is damaged.
-    pub fn put_hashed(&self, blob: BlobHash, git: Option<GitOid>, sha256: Option<Sha256>) -> Result<(), IndexError> {
-        if let Some(git) = git {
-            self.hashed.put(&[&blob.0[..], b"g"].concat(), &git.0)?;
-        }
-        if let Some(sha256) = sha256 {
-            self.hashed.put(&[&blob.0[..], b"s"].concat(), &sha256.0)?;
-        }
-        Ok(())
+    pub fn put_git(&self, blob: BlobHash, git: GitOid) -> Result<(), IndexError> {
+        self.hashed.put(&[&blob.0[..], b"g"].concat(), &git.0)
+    }
+
+    /// Keeps the SHA-256 of the bytes of a blob of this size, which were hashed in full.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub fn put_sha256(&self, blob: BlobHash, size: u64, sha256: Sha256) -> Result<(), IndexError> {
+        self.hashed.put(&[&blob.0[..], b"s"].concat(), &sha256.0)?;
+        self.large.put(&sha256.0, &[&blob.0[..], &size.to_be_bytes()].concat())
+    }
+
+    /// Returns the blob, and its size, whose bytes were hashed here to this SHA-256. They may be gone.
+    pub fn by_sha256(&self, sha256: Sha256) -> Option<(BlobHash, u64)> {
+        let value = self.large.value(&sha256.0).ok()??;
+        let (blob, size) = value.split_first_chunk()?;
+        Some((BlobHash(*blob), u64::from_be_bytes(size.try_into().ok()?)))
     }
 
     /// Returns the git id of a blob's bytes, if they were hashed here.
@@ -258,8 +276,8 @@ mod tests {
         for name in ["c", "a", "b", "ab"] {
             index.put_pointer(&Signed::sign(head(&key, name, 1, 0).pointer(), &key).unwrap()).unwrap();
         }
-        let first = index.pointers_after(None, 2);
-        let rest = index.pointers_after(Some(&first[1].value().repo), 10);
+        let first = index.pointers_after(None, 2, |_| true);
+        let rest = index.pointers_after(Some(&first[1].value().repo), 10, |_| true);
         let names: Vec<_> = first.iter().chain(&rest).map(|pointer| pointer.value().repo.name.to_string()).collect();
         assert_eq!(names, ["a", "ab", "b", "c"]);
     }

@@ -18,6 +18,7 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use iroh_blobs::{
+    Hash,
     protocol::{ERR_INTERNAL, ERR_LIMIT, ERR_PERMISSION, Request},
     provider::{self, StreamPair, events::EventSender},
 };
@@ -29,7 +30,12 @@ use self::{
     stream::{Whole, Writer},
 };
 use super::Transfer;
-use crate::{config, endpoint, limits::Limits, path::path_of, store::Blobs};
+use crate::{
+    config, endpoint,
+    limits::Limits,
+    path::path_of,
+    store::{Blobs, Offer, Store},
+};
 
 /// How long a peer may take for its request.
 const READ: Duration = Duration::from_secs(10);
@@ -47,6 +53,7 @@ pub(crate) struct Serve(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     blobs: Blobs,
+    offer: Offer,
     limits: Limits,
     /// Whoever asks for a blob that is arriving here may have some of it, or will.
     transfer: Option<Transfer>,
@@ -67,9 +74,10 @@ pub(crate) struct Served {
 
 impl Serve {
     /// Serves these blobs within these limits.
-    pub(crate) fn new(blobs: Blobs, limits: Limits, config: &config::Limits, transfer: Transfer) -> Self {
+    pub(crate) fn new(store: &Store, limits: Limits, config: &config::Limits, transfer: Transfer) -> Self {
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        Self(Arc::new(Inner { blobs, limits, transfer: Some(transfer), slots, patience: PATIENCE }))
+        let (blobs, offer) = (store.blobs.clone(), store.offer.clone());
+        Self(Arc::new(Inner { blobs, offer, limits, transfer: Some(transfer), slots, patience: PATIENCE }))
     }
 
     /// Returns what was served.
@@ -103,6 +111,9 @@ impl Serve {
             let nothing_more = Whole { bytes: Bytes::new(), id };
             StreamPair::new(connection.stable_id() as u64, nothing_more, writer, EventSender::DEFAULT)
         };
+        if self.0.offer.withholds_anything() && self.is_withheld(&request) {
+            return refuse(writer, ERR_PERMISSION, "asks for what is not for others");
+        }
         let store = self.0.blobs.iroh().clone();
         let served = match request {
             Request::Observe(request) => {
@@ -126,6 +137,18 @@ impl Serve {
         };
         if let Err(error) = served {
             debug!(%error, "not served");
+        }
+    }
+
+    /// Reports whether a request is for something that others do not get, or for children, which nobody needs and which
+    /// could be such.
+    fn is_withheld(&self, request: &Request) -> bool {
+        let withholds = |hash: &Hash| self.0.offer.withholds(BlobHash(*hash.as_bytes()));
+        match request {
+            Request::Get(request) => !request.ranges.is_blob() || withholds(&request.hash),
+            Request::GetMany(request) => request.hashes.iter().any(withholds),
+            Request::Observe(request) => withholds(&request.hash),
+            _ => false, // refused anyway
         }
     }
 

@@ -40,8 +40,8 @@ impl Server {
         let mut config = config::Limits::default();
         limit(&mut config);
         let slots = Arc::new(Slots::new(config.slots, config.slots_per_peer));
-        let (blobs, limits) = (store.blobs.clone(), Limits::new(&config));
-        let serve = Serve(Arc::new(Inner { blobs, limits, transfer: None, slots, patience }));
+        let (blobs, offer, limits) = (store.blobs.clone(), store.offer.clone(), Limits::new(&config));
+        let serve = Serve(Arc::new(Inner { blobs, offer, limits, transfer: None, slots, patience }));
         let router = Router::builder(endpoint().await).accept(ALPN, serve.clone()).spawn();
         Self { store, serve, router, dir }
     }

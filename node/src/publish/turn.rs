@@ -1,0 +1,254 @@
+//! One change of one repository: these files on that branch, with this message, by this key.
+//!
+//! The head is written last: until then nothing of a change that fails is visible.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use huddle_protocol::{
+    BlobHash, Card, Commit, DhtKey, FileEntry, GitOid, Head, Manifest, ManifestParts, Person, Precedence, PublisherId,
+    Record, RefName, RepoId, SecretKey, Signed, Target, commit_oid, tree_oid,
+};
+use tokio::sync::MutexGuard;
+
+use super::PublishError;
+use crate::{
+    announce::{self, Announcement},
+    clock::unix_now,
+    events::Events,
+    node::Node,
+    resolve::ResolveError,
+};
+
+/// The largest README whose card is read, in bytes.
+const MAX_README: usize = 4 << 20;
+
+/// A repository that nobody else changes meanwhile: two changes must not sign the same sequence number.
+pub(crate) struct Turn<'a> {
+    node: &'a Node,
+    repo: RepoId,
+    key: SecretKey,
+    head: Option<Signed<Head>>,
+    /// Held from the look at the newest head to the new one.
+    turn: MutexGuard<'a, ()>,
+}
+
+/// What a branch points to.
+#[derive(Clone, Debug)]
+pub(crate) struct Tip {
+    pub(crate) target: Target,
+    pub(crate) manifest: Arc<Signed<Manifest>>,
+    /// It was there before, and nothing was written.
+    pub(crate) is_unchanged: bool,
+}
+
+impl Node {
+    /// Waits for its turn to change a repository, and looks for the newest head: the key may be in use on another
+    /// machine too.
+    ///
+    /// # Errors
+    /// If the newest head is out of reach, or the repository is written in another case.
+    pub(crate) async fn turn(&self, repo: RepoId, key: SecretKey, events: &Events) -> Result<Turn<'_>, PublishError> {
+        let turn = self.publishing().lock().await;
+        Turn::begin(self, repo, key, turn, events).await
+    }
+
+    /// Waits for its turn to make a repository, whose visibility is settled before anybody is asked for it. It may turn out
+    /// to exist.
+    ///
+    /// # Errors
+    /// As for [`Node::turn`].
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn first_turn(
+        &self,
+        repo: RepoId,
+        key: SecretKey,
+        is_private: bool,
+        events: &Events,
+    ) -> Result<Turn<'_>, PublishError> {
+        let turn = self.publishing().lock().await;
+        if self.store().index.head(&repo).is_none_or(|head| head.value().refs().is_empty()) {
+            self.store().set_private(&repo, is_private).await?;
+        }
+        Turn::begin(self, repo, key, turn, events).await
+    }
+
+    /// Tells the network what is here of a revision; under the repository's name only if who signed has a say in it,
+    /// for a stranger can put any name into a manifest.
+    pub(crate) async fn make_known(&self, hash: BlobHash, manifest: &Signed<Manifest>) {
+        let value = manifest.value();
+        let is_believed = self.resolver().is_believed(value.repo(), manifest.signer());
+        let offer = &self.store().offer;
+        if !offer.withholds(hash) {
+            self.announcer().announce(announce::of_manifest(hash, value, |blob| !offer.withholds(blob))).await;
+        }
+        if is_believed {
+            self.tell_head(value.repo()).await;
+        }
+    }
+
+    /// Tells the network where a repository stands; of one that was taken back, just that.
+    pub(crate) async fn tell_head(&self, repo: &RepoId) {
+        if self.store().offer.is_private(repo) {
+            return;
+        }
+        let pointers = self.store().index.pointers(repo).into_iter();
+        let pointers = pointers.map(|pointer| Announcement::Put(Box::new(Record::Head(pointer))));
+        let announcements = [Announcement::Provide(DhtKey::repo(repo))].into_iter().chain(pointers).collect();
+        self.announcer().announce(announcements).await;
+    }
+
+    fn author(&self, publisher: PublisherId) -> Person {
+        let config = &self.config().publisher;
+        let or = |text: &str, default: String| if text.is_empty() { default } else { text.to_owned() };
+        Person {
+            name: or(&config.author, publisher.to_string()),
+            email: or(&config.email, format!("{publisher}@huddle")),
+        }
+    }
+}
+
+impl<'a> Turn<'a> {
+    async fn begin(
+        node: &'a Node,
+        repo: RepoId,
+        key: SecretKey,
+        turn: MutexGuard<'a, ()>,
+        events: &Events,
+    ) -> Result<Self, PublishError> {
+        let is_private = node.store().offer.is_private(&repo); // others are not even asked for it
+        match if is_private { Ok(Vec::new()) } else { node.resolver().heads_from_network(&repo).await } {
+            Ok(_) | Err(ResolveError::NotFound { .. }) => {}
+            // Readers use neither of two heads with one number; a newer one is the only way out.
+            Err(error @ ResolveError::Fork { .. }) => {
+                events.warn(format!("{error}; this change replaces both")).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let head = node.store().index.head(&repo);
+        match &head {
+            Some(head) if head.value().repo() != &repo && !head.value().refs().is_empty() => {
+                Err(PublishError::Case { existing: head.value().repo().clone() })
+            }
+            Some(head) if node.resolver().is_overtaken(head) => Err(PublishError::Behind { repo }),
+            None if !node.store().index.pointers(&repo).is_empty() => Err(PublishError::Behind { repo }),
+            _ => Ok(Self { node, repo, key, head, turn }),
+        }
+    }
+
+    /// Goes on with another repository of the same key, nobody coming in between.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only through the gateway is anything renamed"))]
+    pub(crate) async fn next(self, repo: RepoId, events: &Events) -> Result<Self, PublishError> {
+        Self::begin(self.node, repo, self.key, self.turn, events).await
+    }
+
+    /// Returns what the branches and tags point to; nothing if there is no such repository.
+    pub(crate) fn refs(&self) -> BTreeMap<RefName, Target> {
+        self.head.as_ref().map(|head| head.value().refs().clone()).unwrap_or_default()
+    }
+
+    /// Adds a commit to a branch, unless the branch has exactly these files.
+    pub(crate) async fn commit(
+        &mut self,
+        branch: &RefName,
+        files: Vec<FileEntry>,
+        message: String,
+        events: &Events,
+    ) -> Result<Tip, PublishError> {
+        let tree = tree(&files)?;
+        let parent = self.refs().get(branch).copied();
+        if let Some(target) = parent
+            && let Some(manifest) = self.node.store().manifest(target.manifest).await?
+            && manifest.value().commit().is_some_and(|commit| commit.tree == tree)
+        {
+            self.mend_pointer().await?;
+            self.node.make_known(target.manifest, &manifest).await;
+            return Ok(Tip { target, manifest: Arc::new(manifest), is_unchanged: true });
+        }
+        let parents = parent.iter().map(|parent| parent.revision).collect();
+        self.replace(branch, parents, files, message, events).await
+    }
+
+    /// Points a branch to a new commit with these parents.
+    pub(crate) async fn replace(
+        &mut self,
+        branch: &RefName,
+        parents: Vec<GitOid>,
+        files: Vec<FileEntry>,
+        message: String,
+        events: &Events,
+    ) -> Result<Tip, PublishError> {
+        let commit = Commit {
+            tree: tree(&files)?,
+            parents,
+            author: self.node.author(self.key.public().into()),
+            time: i64::try_from(unix_now()).unwrap_or_default(),
+            message,
+        };
+        let raw = commit.to_raw();
+        let (revision, time) = (commit_oid(&raw)?, u64::try_from(commit.time).unwrap_or_default());
+        let card = self.card(&files, events).await?;
+        let parts = ManifestParts { repo: self.repo.clone(), revision, commit: Some(raw), time, files, card };
+        let (target, manifest) = self.sign(parts).await?;
+        let mut refs = self.refs();
+        refs.insert(branch.clone(), target);
+        self.point(refs).await?;
+        self.node.make_known(target.manifest, &manifest).await;
+        Ok(Tip { target, manifest: Arc::new(manifest), is_unchanged: false })
+    }
+
+    /// Signs a manifest and keeps it.
+    pub(crate) async fn sign(&self, parts: ManifestParts) -> Result<(Target, Signed<Manifest>), PublishError> {
+        let manifest = Signed::sign(Manifest::new(parts)?, &self.key)?;
+        let hash = self.node.store().blobs.add(manifest.bytes().to_vec()).await?;
+        self.node.store().keep_manifest(hash, &manifest).await?;
+        Ok((Target { revision: manifest.value().revision(), manifest: hash }, manifest))
+    }
+
+    /// Makes these the branches and tags: signs the next head and keeps it.
+    pub(crate) async fn point(&mut self, refs: BTreeMap<RefName, Target>) -> Result<(), PublishError> {
+        if !refs.is_empty() {
+            self.node.store().set_present(&self.repo).await?;
+        }
+        let seq = self.head.as_ref().map_or(1, |head| head.value().seq() + 1);
+        let head = Signed::sign(Head::new(self.repo.clone(), seq, unix_now(), refs)?, &self.key)?;
+        let pointer = Signed::sign(head.pointer(), &self.key)?;
+        if self.node.store().keep_head(&head).await? != Precedence::Newer
+            || self.node.store().keep_pointer(&pointer).await? != Precedence::Newer
+        {
+            return Err(PublishError::Behind { repo: self.repo.clone() });
+        }
+        self.head = Some(head);
+        Ok(self.node.store().flush().await?)
+    }
+
+    /// Signs the pointer to a head again if a change was cut short between the two.
+    async fn mend_pointer(&self) -> Result<(), PublishError> {
+        let Some(head) = &self.head else { return Ok(()) };
+        let pointer = Signed::sign(head.pointer(), &self.key)?;
+        if self.node.store().keep_pointer(&pointer).await? == Precedence::Newer {
+            self.node.store().flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn card(&self, files: &[FileEntry], events: &Events) -> Result<Card, PublishError> {
+        let Some(readme) = files.iter().find(|file| file.path.as_str() == "README.md") else {
+            events.warn("there is no README.md; a card tells others what this is and under which licence").await;
+            return Ok(Card::default());
+        };
+        let Some(text) = self.node.store().blobs.small(readme.blake3, MAX_README).await? else {
+            return Ok(Card::default());
+        };
+        match Card::from_readme(&String::from_utf8_lossy(&text)) {
+            Ok(card) => Ok(card),
+            Err(error) => {
+                events.warn(format!("README.md: {error}")).await;
+                Ok(Card::default())
+            }
+        }
+    }
+}
+
+fn tree(files: &[FileEntry]) -> Result<GitOid, PublishError> {
+    Ok(tree_oid(files.iter().map(|file| (file.path.as_str(), file.mode, file.git)))?)
+}
