@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod commits;
+pub(crate) mod compare;
 mod document;
 mod entry;
 mod expand;

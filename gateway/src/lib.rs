@@ -1,9 +1,10 @@
 //! The HTTP face of a node: the Hub's API, for unmodified hub clients.
 //!
-//! [`router`] shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
+//! [`routes`] shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
 //! answers. Knows neither peers nor disks.
 
 mod api;
+mod asker;
 mod authoring;
 mod conditions;
 mod date;
@@ -13,6 +14,7 @@ mod host;
 mod hub;
 mod observe;
 mod options;
+mod page;
 mod query;
 mod range;
 mod serve;
@@ -23,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use http::{HeaderName, Method};
 use huddle_protocol::RepoKind;
@@ -32,7 +34,7 @@ use tower_http::{
     cors::{AllowHeaders, Any, CorsLayer},
 };
 
-use crate::api::{account, commits, fallback, info, paths_info, refs, resolve, site, tree};
+use crate::api::{account, commits, compare, fallback, info, paths_info, refs, resolve, site, tree};
 pub use crate::{
     authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
     hub::{ByteStream, Hub, HubError, Reference, Snapshot},
@@ -47,33 +49,60 @@ struct Gateway {
     options: Arc<Options>,
 }
 
-/// Returns the routes. Serve them with [`serve`], which tells apart connections that arrive on loopback; served
-/// otherwise, every connection counts as such.
-pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
-    let gateway = Gateway { hub, options: Arc::new(options) };
-    let mut router = Router::new()
+/// Paths and what they do.
+#[derive(Default)]
+struct Routes(Vec<(String, MethodRouter<Gateway>)>);
+
+impl Routes {
+    fn route(mut self, path: &str, methods: MethodRouter<Gateway>) -> Self {
+        self.0.push((path.to_owned(), methods));
+        self
+    }
+}
+
+/// Returns every route. `target.rs` reads the patterns.
+fn routes() -> Routes {
+    let mut routes = about_the_hub(Routes::default());
+    for kind in RepoKind::ALL {
+        let kinds = kind.plural();
+        // The single name is that of old repositories such as `gpt2`.
+        for id in ["{name}", "{namespace}/{name}"] {
+            routes = of_a_repository(routes, &format!("/{}{id}", kind.prefix()), &format!("/api/{kinds}/{id}"));
+        }
+    }
+    routes
+}
+
+fn about_the_hub(routes: Routes) -> Routes {
+    routes
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
-        .route("/api/telemetry/{*topic}", get(site::telemetry));
-    for kind in RepoKind::ALL {
-        // `target.rs` reads these patterns. The single name is that of old repositories such as `gpt2`.
-        for id in ["{name}", "{namespace}/{name}"] {
-            let files = format!("/{}{id}", kind.prefix());
-            let api = format!("/api/{}/{id}", kind.plural());
-            router = router
-                .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
-                .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
-                .route(&api, get(info::info))
-                .route(&format!("{api}/revision/{{*place}}"), get(info::info))
-                .route(&format!("{api}/tree/{{*place}}"), get(tree::list))
-                .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
-                .route(&format!("{api}/refs"), get(refs::list))
-                .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
-                .route(&format!("{api}/auth-check"), get(account::auth_check));
-        }
-    }
+        .route("/api/telemetry/{*topic}", get(site::telemetry))
+}
+
+/// Adds what there is for each repository, below the path of its files and that of its API.
+fn of_a_repository(routes: Routes, files: &str, api: &str) -> Routes {
+    routes
+        .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
+        .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
+        .route(api, get(info::info))
+        .route(&format!("{api}/revision/{{*place}}"), get(info::info))
+        .route(&format!("{api}/tree/{{*place}}"), get(tree::list))
+        .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
+        .route(&format!("{api}/refs"), get(refs::list))
+        .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
+        .route(&format!("{api}/compare/{{*place}}"), get(compare::raw))
+        .route(&format!("{api}/auth-check"), get(account::auth_check))
+}
+
+/// Returns the router. Serve it with [`serve`], which tells apart connections that arrive on loopback; served
+/// otherwise, every connection counts as such.
+pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
+    let gateway = Gateway { hub, options: Arc::new(options) };
+    let router = Router::new();
+    let router = routes().0.into_iter().fold(router, |router, (path, methods)| router.route(&path, methods));
     router
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     Gateway,
+    asker::Asker,
     error::ApiError,
     hub::{HubError, Reference, Snapshot},
 };
@@ -27,12 +28,14 @@ pub(crate) struct Target {
     pub(crate) id: String,
     /// The parts after the verb: a revision and, where the route has one, a path.
     place: Vec<String>,
+    /// Who asks.
+    asker: Asker,
 }
 
 impl Target {
     /// Reads `path`, the raw path of a request that matched `pattern`, one of the patterns in `lib.rs`.
-    fn parse(pattern: &str, path: &str) -> Result<Self, ApiError> {
-        let mut target = Self { kind: RepoKind::Model, id: String::new(), place: Vec::new() };
+    fn parse(pattern: &str, path: &str, asker: Asker) -> Result<Self, ApiError> {
+        let mut target = Self { kind: RepoKind::Model, id: String::new(), place: Vec::new(), asker };
         let mut parts = path.split('/');
         for name in pattern.split('/') {
             if name == "{*place}" {
@@ -58,7 +61,30 @@ impl Target {
 
     /// Looks up the repository for routes that name no path.
     pub(crate) async fn snapshot(&self, gateway: &Gateway) -> Result<Snapshot, ApiError> {
-        Ok(gateway.hub.snapshot(self.kind, &self.id, &self.revision()).await?)
+        Ok(self.at(gateway, &self.revision()).await?)
+    }
+
+    /// Looks up the repository at a revision; one that the client may not see is not there.
+    pub(crate) async fn at(&self, gateway: &Gateway, revision: &str) -> Result<Snapshot, HubError> {
+        let snapshot = gateway.hub.snapshot(self.kind, &self.id, revision).await?;
+        if self.asker.may_see(gateway, &snapshot).await { Ok(snapshot) } else { Err(self.not_found()) }
+    }
+
+    /// Looks up the references of the repository.
+    pub(crate) async fn references(&self, gateway: &Gateway) -> Result<Vec<Reference>, HubError> {
+        let references = gateway.hub.references(self.kind, &self.id).await?;
+        // They do not say who may see them.
+        if let Some(first) = references.first()
+            && let Ok(snapshot) = gateway.hub.snapshot(self.kind, &self.id, &first.revision.to_string()).await
+            && !self.asker.may_see(gateway, &snapshot).await
+        {
+            return Err(self.not_found());
+        }
+        Ok(references)
+    }
+
+    fn not_found(&self) -> HubError {
+        HubError::RepoNotFound { id: self.id.clone(), reason: "nobody offers it".to_owned() }
     }
 
     /// Looks up the repository for routes that name a path too, and returns that path.
@@ -67,16 +93,16 @@ impl Target {
         let may_go_on = self.place.len() > 1 && !revision.contains('/');
         // Git allows no branch `a` beside `a/b`, so the first part alone is right whenever it names anything.
         if !(may_go_on && revision == "refs") {
-            match gateway.hub.snapshot(self.kind, &self.id, revision).await {
+            match self.at(gateway, revision).await {
                 Err(HubError::RevisionNotFound { .. }) if may_go_on => {}
                 snapshot => return Ok((snapshot?, self.path(1))),
             }
         }
-        let references = gateway.hub.references(self.kind, &self.id).await?;
+        let references = self.references(gateway).await?;
         let length = revision_length(&self.place, &references)
             .ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?;
         let revision = self.place[..length].join("/");
-        Ok((gateway.hub.snapshot(self.kind, &self.id, &revision).await?, self.path(length)))
+        Ok((self.at(gateway, &revision).await?, self.path(length)))
     }
 
     fn path(&self, skip: usize) -> String {
@@ -109,9 +135,10 @@ fn decode(part: &str) -> Result<String, ApiError> {
 impl<S: Sync> FromRequestParts<S> for Target {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(asker) = Asker::from_request_parts(parts, state).await;
         let pattern = parts.extensions.get::<MatchedPath>().ok_or(ApiError::NoSuchRoute)?;
-        Self::parse(pattern.as_str(), parts.uri.path())
+        Self::parse(pattern.as_str(), parts.uri.path(), asker)
     }
 }
 
@@ -122,7 +149,7 @@ mod tests {
     use super::*;
 
     fn target(pattern: &str, path: &str) -> (RepoKind, String, Vec<String>) {
-        let Target { kind, id, place } = Target::parse(pattern, path).unwrap();
+        let Target { kind, id, place, .. } = Target::parse(pattern, path, Asker::default()).unwrap();
         (kind, id, place)
     }
 
@@ -144,7 +171,7 @@ mod tests {
         assert_eq!(legacy, (RepoKind::Model, "gpt2".to_owned(), parts("main/x//y")));
         let (kind, id, _) = target("/api/spaces/{name}", "/api/spaces/o%2Fn");
         assert_eq!((kind, id.as_str()), (RepoKind::Space, "o/n"));
-        assert!(Target::parse("/{name}/resolve/{*place}", "/a/resolve/%ff").is_err());
+        assert!(Target::parse("/{name}/resolve/{*place}", "/a/resolve/%ff", Asker::default()).is_err());
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub(crate) async fn whoami(headers: HeaderMap) -> ApiError {
     if headers.contains_key(header::AUTHORIZATION) { ApiError::UnknownToken } else { ApiError::Anonymous }
 }
 
-/// `GET /api/{kind}s/{id}/auth-check`: what is here may be read by all.
+/// `GET /api/{kind}s/{id}/auth-check`: whoever can see a repository may read it.
 pub(crate) async fn auth_check(State(gateway): State<Gateway>, target: Target) -> Result<(), ApiError> {
-    gateway.hub.references(target.kind, &target.id).await?;
+    target.references(&gateway).await?;
     Ok(())
 }

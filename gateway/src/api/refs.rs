@@ -11,7 +11,7 @@ pub(crate) async fn list(
     target: Target,
     query: Query,
 ) -> Result<Json<Value>, ApiError> {
-    let references = gateway.hub.references(target.kind, &target.id).await?;
+    let references = target.references(&gateway).await?;
     let under = |prefix: &str| -> Value {
         references
             .iter()

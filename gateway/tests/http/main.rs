@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod fake_hub;
 mod files;
+mod history;
 mod info;
 mod listings;
 mod revisions;
