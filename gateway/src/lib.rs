@@ -7,8 +7,11 @@ mod api;
 mod asker;
 mod authoring;
 mod conditions;
+mod config;
 mod date;
 mod error;
+mod facts;
+mod gguf;
 mod header;
 mod host;
 mod hub;
@@ -17,6 +20,7 @@ mod options;
 mod page;
 mod query;
 mod range;
+mod safetensors;
 mod serve;
 mod target;
 
@@ -34,7 +38,10 @@ use tower_http::{
     cors::{AllowHeaders, Any, CorsLayer},
 };
 
-use crate::api::{account, commits, compare, fallback, info, paths_info, refs, resolve, site, tree};
+use crate::{
+    api::{account, commits, compare, fallback, info, paths_info, refs, resolve, safetensors_metadata, site, tree},
+    facts::Facts,
+};
 pub use crate::{
     authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
     hub::{ByteStream, Hub, HubError, Reference, Snapshot},
@@ -47,6 +54,7 @@ pub use crate::{
 struct Gateway {
     hub: Arc<dyn Hub>,
     options: Arc<Options>,
+    facts: Arc<Facts>,
 }
 
 /// Paths and what they do.
@@ -94,13 +102,14 @@ fn of_a_repository(routes: Routes, files: &str, api: &str) -> Routes {
         .route(&format!("{api}/refs"), get(refs::list))
         .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
         .route(&format!("{api}/compare/{{*place}}"), get(compare::raw))
+        .route(&format!("{api}/safetensors-metadata/{{*place}}"), get(safetensors_metadata::headers))
         .route(&format!("{api}/auth-check"), get(account::auth_check))
 }
 
 /// Returns the router. Serve it with [`serve`], which tells apart connections that arrive on loopback; served
 /// otherwise, every connection counts as such.
 pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
-    let gateway = Gateway { hub, options: Arc::new(options) };
+    let gateway = Gateway { hub, options: Arc::new(options), facts: Arc::new(Facts::new()) };
     let router = Router::new();
     let router = routes().0.into_iter().fold(router, |router, (path, methods)| router.route(&path, methods));
     router
