@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 
-use crate::{Gateway, authoring::Account, hub::Snapshot};
+use crate::{Gateway, authoring::Account, error::ApiError, hub::Snapshot};
 
 /// The token that came with a request, whoever's it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,15 @@ impl Asker {
             Some(token) => gateway.hub.account(token).await,
             None => None,
         }
+    }
+
+    /// Returns the account for routes that are about it.
+    ///
+    /// # Errors
+    /// If no token came, or one of another hub.
+    pub(crate) async fn must_be_known(&self, gateway: &Gateway) -> Result<Account, ApiError> {
+        let nobody = if self.0.is_some() { ApiError::UnknownToken } else { ApiError::Anonymous };
+        self.account(gateway).await.ok_or(nobody)
     }
 
     /// Reports whether the client may see a repository. The answer to "no" is the same as if there was none.

@@ -39,7 +39,10 @@ use tower_http::{
 };
 
 use crate::{
-    api::{account, commits, compare, fallback, info, paths_info, refs, resolve, safetensors_metadata, site, tree},
+    api::{
+        account, commits, compare, fallback, info, listing, paths_info, people, quicksearch, refs, resolve,
+        safetensors_metadata, site, tags, tree,
+    },
     facts::Facts,
 };
 pub use crate::{
@@ -72,7 +75,13 @@ impl Routes {
 fn routes() -> Routes {
     let mut routes = about_the_hub(Routes::default());
     for kind in RepoKind::ALL {
-        let kinds = kind.plural();
+        let (kinds, list, tags) = (kind.plural(), listing::list, tags::by_type);
+        routes = routes
+            .route(
+                &format!("/api/{kinds}"),
+                get(move |gateway, asker, at, query| list(kind, gateway, asker, at, query)),
+            )
+            .route(&format!("/api/{kinds}-tags-by-type"), get(move |gateway, asker| tags(kind, gateway, asker)));
         // The single name is that of old repositories such as `gpt2`.
         for id in ["{name}", "{namespace}/{name}"] {
             routes = of_a_repository(routes, &format!("/{}{id}", kind.prefix()), &format!("/api/{kinds}/{id}"));
@@ -88,6 +97,16 @@ fn about_the_hub(routes: Routes) -> Routes {
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
         .route("/api/telemetry/{*topic}", get(site::telemetry))
+        .route("/api/quicksearch", get(quicksearch::search))
+        .route("/api/settings/repositories", get(people::own_repositories))
+        .route("/api/users/{user}/overview", get(people::user))
+        .route("/api/users/{user}/likes", get(people::nobody))
+        .route("/api/users/{user}/followers", get(people::nobody))
+        .route("/api/users/{user}/following", get(people::nobody))
+        .route("/api/organizations/{organization}/overview", get(people::organization))
+        .route("/api/organizations/{organization}/members", get(people::nobody))
+        .route("/api/organizations/{organization}/followers", get(people::nobody))
+        .route("/api/organizations/{organization}/settings/repositories", get(people::repositories_of))
 }
 
 /// Adds what there is for each repository, below the path of its files and that of its API.
@@ -102,6 +121,7 @@ fn of_a_repository(routes: Routes, files: &str, api: &str) -> Routes {
         .route(&format!("{api}/refs"), get(refs::list))
         .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
         .route(&format!("{api}/compare/{{*place}}"), get(compare::raw))
+        .route(&format!("{api}/likers"), get(people::likers))
         .route(&format!("{api}/safetensors-metadata/{{*place}}"), get(safetensors_metadata::headers))
         .route(&format!("{api}/auth-check"), get(account::auth_check))
 }

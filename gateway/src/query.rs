@@ -44,6 +44,12 @@ impl Query {
             Err(ApiError::BadRequest { reason: format!("{name} must be a number") })
         }
     }
+
+    /// Writes it again, with one value for `name` in place of all that it had.
+    pub(crate) fn with(&self, name: &str, value: &str) -> String {
+        let others = self.0.iter().filter(|(key, _)| key != name);
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair(name, value).finish()
+    }
 }
 
 /// Reports whether a text means yes.
@@ -83,5 +89,11 @@ mod tests {
         assert_eq!([query.number("a"), query.number("b")], [Ok(Some(12)), Ok(Some(usize::MAX))]);
         assert_eq!([query.number("c"), query.number("none")], [Ok(None), Ok(None)]);
         assert!(query.number("d").is_err() && query.number("e").is_err());
+    }
+
+    #[test]
+    fn a_query_is_written_again_with_another_value() {
+        let query = Query::parse(b"expand[]=a&cursor=1&expand%5B%5D=b+c&cursor=2");
+        assert_eq!(query.with("cursor", "x&y"), "expand%5B%5D=a&expand%5B%5D=b+c&cursor=x%26y");
     }
 }

@@ -74,6 +74,23 @@ const UNASKED: [&str; 23] = [
     "usedStorage",
 ];
 
+/// What each repository of a list has in any case, and what it has in full.
+const LISTED: [&str; 12] = [
+    "author",
+    "lastModified",
+    "createdAt",
+    "private",
+    "gated",
+    "disabled",
+    "downloads",
+    "likes",
+    "trendingScore",
+    "tags",
+    "pipeline_tag",
+    "library_name",
+];
+const FULL: [&str; 2] = ["sha", "siblings"];
+
 /// Returns the properties to answer with.
 ///
 /// # Errors
@@ -82,6 +99,22 @@ pub(super) fn wanted(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>,
     let own = own(kind);
     let asked = asked(kind, query)?;
     Ok(if asked.is_empty() { UNASKED.into_iter().filter(|name| is_known(own, name)).collect() } else { asked })
+}
+
+/// Returns the properties that the repositories of a list have.
+///
+/// # Errors
+/// As above.
+pub(super) fn listed(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
+    let own = own(kind);
+    let mut wanted = asked(kind, query)?;
+    if wanted.is_empty() {
+        wanted.extend(LISTED.into_iter().filter(|name| is_known(own, name)));
+        wanted.extend(FULL.into_iter().filter(|_| query.flag("full")));
+    }
+    wanted.extend(query.flag("cardData").then_some("cardData"));
+    wanted.extend((query.flag("config") && kind == RepoKind::Model).then_some("config"));
+    Ok(wanted)
 }
 
 /// Returns every property that a repository of a kind may have.

@@ -31,6 +31,12 @@ pub(super) async fn describe(
     repo
 }
 
+/// Reports whether files have to be read for these properties.
+pub(super) fn needs_documents(wanted: &[&'static str]) -> bool {
+    let needed = |names: &[&str]| wanted.iter().any(|name| names.contains(name));
+    needed(&OF_CARD) || needed(&OF_CONFIG) || needed(&["safetensors", "gguf"])
+}
+
 /// What comes from the front matter of the README, and what from the files that say how a model is loaded.
 const OF_CARD: [&str; 8] =
     ["cardData", "baseModels", "datasets", "model-index", "models", "paperswithcode_id", "sdk", "widgetData"];
@@ -139,6 +145,6 @@ fn sibling(file: &FileEntry, with_blobs: bool) -> Value {
 }
 
 /// Returns an id that stays the same as long as the repository has its name.
-fn internal_id(snapshot: &Snapshot) -> String {
+pub(super) fn internal_id(snapshot: &Snapshot) -> String {
     BlobHash::of(snapshot.repo.folded().as_bytes()).to_string()[..2 * ID_BYTES].to_owned()
 }

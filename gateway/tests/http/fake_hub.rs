@@ -22,6 +22,8 @@ use huddle_protocol::{
 };
 use sha2::Digest;
 
+pub(crate) use self::authoring::{namespace, token};
+
 /// How many bytes one chunk of a stream has.
 const CHUNK: usize = 1 << 10;
 

@@ -10,6 +10,7 @@ mod fixtures;
 mod history;
 mod info;
 mod listings;
+mod lists;
 mod revisions;
 mod routing;
 mod server;

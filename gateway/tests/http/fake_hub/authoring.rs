@@ -8,8 +8,10 @@ use huddle_protocol::{GitOid, RepoId, RepoKind, SecretKey, Sha256};
 
 use super::FakeHub;
 
-/// The only token there is.
-pub(crate) const TOKEN: &str = "hf_oneTokenThatIsKnownToTheFakeHub000000";
+/// Returns the only token there is.
+pub(crate) fn token() -> &'static str {
+    "hf_oneTokenThatIsKnownToTheFakeHub000000"
+}
 
 /// The namespace of the only account.
 pub(crate) fn namespace() -> String {
@@ -23,7 +25,7 @@ fn refused<T>() -> Result<T, WriteError> {
 #[async_trait]
 impl Authoring for FakeHub {
     async fn account(&self, token: &str) -> Option<Account> {
-        (token == TOKEN).then(|| Account {
+        (token == self::token()).then(|| Account {
             name: namespace(),
             token: "a test".to_owned(),
             role: Role::Write,
