@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod commits;
 pub(crate) mod compare;
+mod content;
 mod document;
 mod entry;
 mod expand;
@@ -13,6 +14,7 @@ pub(crate) mod paths_info;
 pub(crate) mod people;
 pub(crate) mod quicksearch;
 pub(crate) mod refs;
+pub(crate) mod registry;
 mod repo;
 pub(crate) mod resolve;
 pub(crate) mod safetensors_metadata;

@@ -30,6 +30,10 @@ pub(crate) enum Fact {
     Shards,
     /// The header of a GGUF file.
     Gguf,
+    /// The whole of a short text.
+    Text,
+    /// The SHA-256 of a small file.
+    Sha256,
 }
 
 /// What is known of files.
@@ -135,24 +139,24 @@ mod tests {
     #[test]
     fn a_fact_is_kept_by_what_it_is_about() {
         let facts = Facts::new();
-        facts.keep(Fact::Gguf, file(1), "a".into());
-        assert_eq!(facts.get(Fact::Gguf, file(1)).as_deref(), Some(&"a".into()));
-        assert!(facts.get(Fact::Config, file(1)).is_none() && facts.get(Fact::Gguf, file(2)).is_none());
-        facts.keep(Fact::Gguf, file(1), Value::Null);
-        assert_eq!(facts.get(Fact::Gguf, file(1)).as_deref(), Some(&Value::Null));
+        facts.keep(Fact::Text, file(1), "a".into());
+        assert_eq!(facts.get(Fact::Text, file(1)).as_deref(), Some(&"a".into()));
+        assert!(facts.get(Fact::Card, file(1)).is_none() && facts.get(Fact::Text, file(2)).is_none());
+        facts.keep(Fact::Text, file(1), Value::Null);
+        assert_eq!(facts.get(Fact::Text, file(1)).as_deref(), Some(&Value::Null));
     }
 
     #[test]
     fn memory_is_bounded_and_what_is_used_stays() {
         let facts = Facts::new();
-        facts.keep(Fact::Gguf, file(0), "used".into());
+        facts.keep(Fact::Text, file(0), "used".into());
         for n in 1..200 {
-            facts.keep(Fact::Gguf, file(n), "x".repeat(1 << 20).into());
-            assert!(facts.get(Fact::Gguf, file(0)).is_some(), "{n}");
+            facts.keep(Fact::Text, file(n), "x".repeat(1 << 20).into());
+            assert!(facts.get(Fact::Text, file(0)).is_some(), "{n}");
             assert!(facts.lock().bytes <= MAX_BYTES, "{n}");
         }
-        assert!(facts.get(Fact::Gguf, file(1)).is_none() && facts.get(Fact::Gguf, file(199)).is_some());
-        facts.keep(Fact::Gguf, file(500), "x".repeat(MAX_BYTES).into());
-        assert!(facts.get(Fact::Gguf, file(500)).is_none(), "larger than everything else together");
+        assert!(facts.get(Fact::Text, file(1)).is_none() && facts.get(Fact::Text, file(199)).is_some());
+        facts.keep(Fact::Text, file(500), "x".repeat(MAX_BYTES).into());
+        assert!(facts.get(Fact::Text, file(500)).is_none(), "larger than everything else together");
     }
 }

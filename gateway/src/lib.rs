@@ -40,7 +40,7 @@ use tower_http::{
 
 use crate::{
     api::{
-        account, commits, compare, fallback, info, listing, paths_info, people, quicksearch, refs, resolve,
+        account, commits, compare, fallback, info, listing, paths_info, people, quicksearch, refs, registry, resolve,
         safetensors_metadata, site, tags, tree,
     },
     facts::Facts,
@@ -97,6 +97,10 @@ fn about_the_hub(routes: Routes) -> Routes {
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
         .route("/api/telemetry/{*topic}", get(site::telemetry))
+        .route("/v2", get(registry::is_here))
+        .route("/v2/", get(registry::is_here))
+        .route("/v2/{namespace}/{name}/manifests/{*place}", get(registry::manifest))
+        .route("/v2/{namespace}/{name}/blobs/{*place}", get(registry::blob))
         .route("/api/quicksearch", get(quicksearch::search))
         .route("/api/settings/repositories", get(people::own_repositories))
         .route("/api/users/{user}/overview", get(people::user))

@@ -4,8 +4,9 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use huddle_protocol::{Card, FileEntry, Mode};
+use huddle_protocol::{Card, FileEntry, LFS_THRESHOLD, Mode};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -51,6 +52,33 @@ async fn config_file(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Opti
     .await
 }
 
+/// Returns the whole of a text, if it is one.
+pub(super) async fn text(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
+    known(gateway, file, Fact::Text, async {
+        let text = start(gateway, snapshot, file, file.size).await?;
+        Ok(String::from_utf8(text).map_or(Value::Null, Value::from))
+    })
+    .await
+}
+
+/// Returns the SHA-256 of a file in hexadecimal digits; that of one which is not a large file is computed.
+pub(super) async fn sha256(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<String> {
+    if let Some(sha256) = file.sha256 {
+        return Some(sha256.to_string());
+    }
+    let known = known(gateway, file, Fact::Sha256, async {
+        let _turn = gateway.facts.turn().await;
+        let content = start(gateway, snapshot, file, LFS_THRESHOLD).await?;
+        Ok(hex(&content).into())
+    });
+    Some(known.await?.as_str()?.to_owned())
+}
+
+/// Returns the SHA-256 of some bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    huddle_protocol::Sha256(Sha256::digest(bytes).into()).to_string()
+}
+
 /// Returns a fact about a file that is kept, or finds it out; nothing, if it cannot be found out now.
 pub(super) async fn known(
     gateway: &Gateway,
@@ -73,6 +101,11 @@ pub(super) async fn known(
         },
     };
     Some(value).filter(|value| !value.is_null())
+}
+
+/// Reports whether a file was read and found to say nothing, rather than not read.
+pub(super) fn says_nothing(gateway: &Gateway, file: &FileEntry, fact: Fact) -> bool {
+    gateway.facts.get(fact, file.blake3).is_some_and(|known| known.is_null())
 }
 
 /// Returns the file at a path, if it is no symbolic link.
