@@ -6,7 +6,7 @@ pub(crate) mod compare;
 mod content;
 mod document;
 mod entry;
-mod expand;
+pub(crate) mod expand;
 pub(crate) mod fallback;
 pub(crate) mod info;
 pub(crate) mod listing;

@@ -1,6 +1,6 @@
 //! The HTTP face of a node: the Hub's API, for unmodified hub clients.
 //!
-//! [`routes`] shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
+//! `routes` shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
 //! answers. Knows neither peers nor disks.
 
 mod api;
@@ -16,6 +16,7 @@ mod header;
 mod host;
 mod hub;
 mod observe;
+mod openapi;
 mod options;
 mod page;
 mod query;
@@ -60,7 +61,7 @@ struct Gateway {
     facts: Arc<Facts>,
 }
 
-/// Paths and what they do.
+/// Paths and what they do, as text so that `openapi.rs` can be held against them.
 #[derive(Default)]
 struct Routes(Vec<(String, MethodRouter<Gateway>)>);
 
@@ -94,6 +95,7 @@ fn about_the_hub(routes: Routes) -> Routes {
     routes
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
+        .route("/api/openapi.json", get(openapi::serve))
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
         .route("/api/telemetry/{*topic}", get(site::telemetry))

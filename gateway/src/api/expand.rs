@@ -118,7 +118,7 @@ pub(super) fn listed(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>,
 }
 
 /// Returns every property that a repository of a kind may have.
-fn all(kind: RepoKind) -> Vec<&'static str> {
+pub(crate) fn all(kind: RepoKind) -> Vec<&'static str> {
     COMMON.iter().chain(own(kind)).copied().collect()
 }
 

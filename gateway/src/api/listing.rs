@@ -1,8 +1,8 @@
 //! `GET /api/models`, `/api/datasets`, `/api/spaces`: the repositories that this node holds, filtered, sorted and page by
 //! page. Nothing is copied of a repository that is not shown.
 
-mod filter;
-mod order;
+pub(crate) mod filter;
+pub(crate) mod order;
 
 use axum::{
     Json,

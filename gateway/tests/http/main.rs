@@ -11,6 +11,7 @@ mod history;
 mod info;
 mod listings;
 mod lists;
+mod openapi;
 mod registry;
 mod revisions;
 mod routing;

@@ -8,7 +8,7 @@ use crate::{error::ApiError, query::Query};
 const UNKNOWN: [&str; 3] = ["num_parameters", "sdk", "models"];
 
 /// The programs that a client may ask a model for and that run GGUF files; of others nothing is known.
-const GGUF_APPS: [&str; 5] = ["llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp"];
+pub(crate) const GGUF_APPS: [&str; 5] = ["llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp"];
 
 /// What a repository has to be. Everything is in lower case.
 #[derive(Debug, Default, PartialEq, Eq)]

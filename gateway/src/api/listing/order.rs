@@ -5,7 +5,7 @@ use huddle_protocol::Manifest;
 use crate::{error::ApiError, query::Query};
 
 /// What a client can sort by. Of what is counted nowhere here, all have the same, and the newest come first.
-const KNOWN: [&str; 11] = [
+pub(crate) const KNOWN: [&str; 11] = [
     "lastModified",
     "last_modified",
     "createdAt",
