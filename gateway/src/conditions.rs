@@ -1,4 +1,4 @@
-//! Conditional requests: whether the client already has what it asks for. Pure; used by `api/resolve.rs`.
+//! Conditional requests: whether the client already has what it asks for. Pure; used by `api/content.rs`.
 
 /// Reports whether one of the `If-None-Match` values names `etag`: then the client's copy is good.
 pub(crate) fn is_unchanged<'a>(values: impl IntoIterator<Item = &'a str>, etag: &str) -> bool {

@@ -81,6 +81,9 @@ pub(crate) enum ApiError {
     /// The request came under a name that is not ours: a page that turned its own name into our address.
     #[error("`{host}` is not a name of this gateway; if it should be, add it to the allowed hosts")]
     ForeignHost { host: String },
+    /// Nobody of that name has published anything that is here.
+    #[error("nobody called `{name}` is known here")]
+    NoSuchPerson { name: String },
     /// A kind of repository nobody keeps here.
     #[error("repository not found: only models, datasets and spaces are kept here")]
     UnknownKind,
@@ -106,6 +109,7 @@ impl ApiError {
         match self {
             Self::Hub(HubError::RepoNotFound { .. } | HubError::RevisionNotFound { .. })
             | Self::EntryNotFound { .. }
+            | Self::NoSuchPerson { .. }
             | Self::UnknownKind
             | Self::NotArrived
             | Self::NoSuchRoute => StatusCode::NOT_FOUND,

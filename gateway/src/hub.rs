@@ -25,6 +25,13 @@ pub struct Snapshot {
     pub visibility: Visibility,
 }
 
+impl Snapshot {
+    /// Reports whether everybody may see the repository.
+    pub(crate) fn is_public(&self) -> bool {
+        self.visibility == Visibility::Public
+    }
+}
+
 /// A branch or tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {

@@ -1,6 +1,6 @@
 //! The HTTP face of a node: the Hub's API, for unmodified hub clients.
 //!
-//! [`router`] shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
+//! `routes` shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
 //! answers. Knows neither peers nor disks.
 
 mod api;
@@ -8,19 +8,25 @@ mod authoring;
 mod body;
 mod caller;
 mod conditions;
+mod config;
 mod date;
 mod error;
+mod facts;
+mod gguf;
 mod guard;
 mod header;
 mod host;
 mod hub;
 mod links;
 mod observe;
+mod openapi;
 mod options;
+mod page;
 mod query;
 mod range;
 mod refusal;
 mod rules;
+mod safetensors;
 mod serve;
 mod staging;
 mod target;
@@ -31,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{delete, get, head, post, put},
+    routing::{MethodRouter, delete, get, head, post, put},
 };
 use http::{HeaderName, Method};
 use huddle_protocol::RepoKind;
@@ -42,9 +48,10 @@ use tower_http::{
 
 use crate::{
     api::{
-        account, branches, commit, commits, fallback, info, lfs, paths_info, preupload, refs, repos, resolve, settings,
-        site, tree, validate_yaml,
+        account, branches, commit, commits, compare, fallback, info, lfs, listing, paths_info, people, preupload,
+        quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site, tags, tree, validate_yaml,
     },
+    facts::Facts,
     guard::{Clients, hub::GuardedHub},
     links::Links,
     staging::Staging,
@@ -66,6 +73,7 @@ struct Gateway {
     xet: Arc<Xet>,
     links: Arc<Links>,
     staging: Option<Arc<Staging>>,
+    facts: Arc<Facts>,
 }
 
 impl Gateway {
@@ -78,8 +86,29 @@ impl Gateway {
             xet: Arc::new(Xet::new(&options)),
             links: Arc::new(Links::new(options.links_last)),
             staging: staging.map(Arc::new),
+            facts: Arc::new(Facts::new()),
             options: Arc::new(options),
         }
+    }
+}
+
+/// Paths and what they do, as text so that `openapi.rs` can be held against them.
+#[derive(Default)]
+struct Routes(Vec<(String, MethodRouter<Gateway>)>);
+
+impl Routes {
+    fn route(mut self, path: &str, methods: MethodRouter<Gateway>) -> Self {
+        self.0.push((path.to_owned(), methods));
+        self
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    fn router(self) -> Router<Gateway> {
+        self.0.into_iter().fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
     }
 }
 
@@ -89,10 +118,11 @@ impl Gateway {
 /// What an earlier process left in the staging folder is removed.
 pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
     let gateway = Gateway::new(hub, options);
-    reading()
-        .merge(xet())
+    let reading = reading().merge(lists()).merge(registry()).merge(xet()).router();
+    let writing = writing().merge(xet_uploads()).router();
+    reading
         .layer(from_fn_with_state(gateway.clone(), observe::reading))
-        .merge(writing().merge(xet_uploads()).layer(from_fn_with_state(gateway.clone(), observe::writing)))
+        .merge(writing.layer(from_fn_with_state(gateway.clone(), observe::writing)))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::wrong_method)
         .layer(from_fn_with_state(gateway.clone(), guard::admit))
@@ -104,17 +134,18 @@ pub fn router(hub: Arc<dyn Hub>, options: Options) -> Router {
         .with_state(gateway)
 }
 
-fn reading() -> Router<Gateway> {
-    let mut router = Router::new()
+fn reading() -> Routes {
+    let mut routes = Routes::default()
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
+        .route("/api/openapi.json", get(openapi::serve))
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
         .route("/api/telemetry/{*topic}", get(site::telemetry))
         .route("/api/validate-yaml", post(validate_yaml::validate))
         .route("/_lfs/get/{oid}", get(lfs::transfer::get));
     for (files, api) in patterns() {
-        router = router
+        routes = routes
             .route(&format!("{files}/resolve/{{*place}}"), get(resolve::file))
             .route(&format!("{files}/raw/{{*place}}"), get(resolve::raw))
             .route(&api, get(info::info))
@@ -123,15 +154,52 @@ fn reading() -> Router<Gateway> {
             .route(&format!("{api}/paths-info/{{*place}}"), post(paths_info::look_up))
             .route(&format!("{api}/refs"), get(refs::list))
             .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
+            .route(&format!("{api}/compare/{{*place}}"), get(compare::raw))
+            .route(&format!("{api}/likers"), get(people::likers))
+            .route(&format!("{api}/safetensors-metadata/{{*place}}"), get(safetensors_metadata::headers))
             .route(&format!("{api}/auth-check"), get(account::auth_check))
             .route(&format!("{api}/auth-check/write"), get(account::auth_check_write));
     }
-    router
+    routes
+}
+
+/// Adds what is asked of all repositories, and who published them.
+fn lists() -> Routes {
+    let mut routes = Routes::default()
+        .route("/api/quicksearch", get(quicksearch::search))
+        .route("/api/settings/repositories", get(people::own_repositories))
+        .route("/api/users/{user}/overview", get(people::user))
+        .route("/api/users/{user}/likes", get(people::nobody))
+        .route("/api/users/{user}/followers", get(people::nobody))
+        .route("/api/users/{user}/following", get(people::nobody))
+        .route("/api/organizations/{organization}/overview", get(people::organization))
+        .route("/api/organizations/{organization}/members", get(people::nobody))
+        .route("/api/organizations/{organization}/followers", get(people::nobody))
+        .route("/api/organizations/{organization}/settings/repositories", get(people::repositories_of));
+    for kind in RepoKind::ALL {
+        let (kinds, list, tags) = (kind.plural(), listing::list, tags::by_type);
+        routes = routes
+            .route(
+                &format!("/api/{kinds}"),
+                get(move |gateway, caller, at, query| list(kind, gateway, caller, at, query)),
+            )
+            .route(&format!("/api/{kinds}-tags-by-type"), get(move |gateway, caller| tags(kind, gateway, caller)));
+    }
+    routes
+}
+
+/// A registry of models, for Ollama and older llama.cpp.
+fn registry() -> Routes {
+    Routes::default()
+        .route("/v2", get(registry::is_here))
+        .route("/v2/", get(registry::is_here))
+        .route("/v2/{namespace}/{name}/manifests/{*place}", get(registry::manifest))
+        .route("/v2/{namespace}/{name}/blobs/{*place}", get(registry::blob))
 }
 
 /// Each takes a `Writer`, or a link that was given to one.
-fn writing() -> Router<Gateway> {
-    let mut router = Router::new()
+fn writing() -> Routes {
+    let mut routes = Routes::default()
         .route("/api/repos/create", post(repos::create))
         .route("/api/repos/delete", delete(repos::delete))
         .route("/api/repos/move", post(repos::rename))
@@ -140,7 +208,7 @@ fn writing() -> Router<Gateway> {
         .route("/_lfs/complete/{oid}", post(lfs::transfer::complete))
         .route("/_lfs/verify/{oid}", post(lfs::transfer::verify));
     for (files, api) in patterns() {
-        router = router
+        routes = routes
             .route(&format!("{files}/info/lfs/objects/batch"), post(lfs::batch))
             .route(&format!("{api}/settings"), put(settings::change))
             .route(&format!("{api}/preupload/{{*place}}"), post(preupload::check))
@@ -149,36 +217,36 @@ fn writing() -> Router<Gateway> {
             .route(&format!("{api}/tag/{{*place}}"), post(branches::create_tag).delete(branches::delete_tag))
             .route(&format!("{api}/super-squash/{{*place}}"), post(branches::squash));
     }
-    router
+    routes
 }
 
 /// Adds the routes of Xet, which today's uploads need and downloads of very large files. `xet.rs` says how they belong
 /// together.
-fn xet() -> Router<Gateway> {
-    let mut router = Router::new();
+fn xet() -> Routes {
+    let mut routes = Routes::default();
     for (_, api) in patterns() {
-        router = router
+        routes = routes
             .route(&format!("{api}/xet-read-token/{{*place}}"), get(tokens::read))
             .route(&format!("{api}/xet-write-token/{{*place}}"), get(tokens::write));
     }
     let down = "/cas/down/{kind}/{id}/{revision}";
-    router
+    routes
         .route(&format!("{down}/v1/reconstructions/{{file}}"), get(download::v1))
         .route(&format!("{down}/v2/reconstructions/{{file}}"), get(download::v2))
         .route(&format!("{down}/xorbs/{{file}}/{{index}}"), get(download::xorb))
         .route(&format!("{down}/v1/telemetry"), post(site::telemetry))
 }
 
-fn xet_uploads() -> Router<Gateway> {
+fn xet_uploads() -> Routes {
     let none = || get(fallback::not_found).post(fallback::not_found);
     let up = "/cas/up/{generation}";
-    Router::new()
+    Routes::default()
         .route(&format!("{up}/v1/xorbs/default/{{xorb}}"), head(upload::has).post(upload::xorb))
         .route(&format!("{up}/v1/shards"), post(shards::v1))
         .route(&format!("{up}/v2/shards"), post(shards::v2))
         // Chunks that somebody has already, and uploads past the server: clients go on without.
         .route(&format!("{up}/v1/chunks/{{*chunk}}"), none())
-        .route(&format!("{up}/v1/xorb-grants/{{*xorb}}"), none())
+        .route(&format!("{up}/v1/xorb-grants/{{*grant}}"), none())
         .route(&format!("{up}/v1/telemetry"), post(site::telemetry))
 }
 

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use crate::error::ApiError;
+
 /// Names and values in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -28,6 +30,25 @@ impl Query {
     /// Reports whether `name` is set; Python writes `True`.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.one(name).is_some_and(is_true)
+    }
+
+    /// Returns the first value of `name`, a number; one that is too large for any use is the largest.
+    ///
+    /// # Errors
+    /// If it is no number.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<usize>, ApiError> {
+        let Some(text) = self.one(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Some(text.parse().unwrap_or(usize::MAX)))
+        } else {
+            Err(ApiError::BadRequest { reason: format!("{name} must be a number") })
+        }
+    }
+
+    /// Writes it again, with one value for `name` in place of all that it had.
+    pub(crate) fn with(&self, name: &str, value: &str) -> String {
+        let others = self.0.iter().filter(|(key, _)| key != name);
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair(name, value).finish()
     }
 }
 
@@ -60,5 +81,19 @@ mod tests {
         assert!(!query.flag("x") && !query.flag("z") && !query.flag("missing"));
         assert_eq!(query.all("expand").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(Query::parse(b"%ff=%zz&&&==").one("none"), None);
+    }
+
+    #[test]
+    fn a_number_has_digits_and_may_be_missing() {
+        let query = Query::parse(b"a=12&b=99999999999999999999999&c=&d=-1&e=x");
+        assert_eq!([query.number("a"), query.number("b")], [Ok(Some(12)), Ok(Some(usize::MAX))]);
+        assert_eq!([query.number("c"), query.number("none")], [Ok(None), Ok(None)]);
+        assert!(query.number("d").is_err() && query.number("e").is_err());
+    }
+
+    #[test]
+    fn a_query_is_written_again_with_another_value() {
+        let query = Query::parse(b"expand[]=a&cursor=1&expand%5B%5D=b+c&cursor=2");
+        assert_eq!(query.with("cursor", "x&y"), "expand%5B%5D=a&expand%5B%5D=b+c&cursor=x%26y");
     }
 }

@@ -1,4 +1,4 @@
-//! Which bytes a `Range` header asks for. Pure; used by `api/resolve.rs`.
+//! Which bytes a `Range` header asks for. Pure; used by `api/content.rs`.
 //!
 //! Rules: RFC 9110 §14. What cannot be understood is ignored, and so are several ranges at once, which no hub client
 //! sends: the whole file is always a correct answer.

@@ -1,41 +1,84 @@
-//! `GET /api/{kind}s/{id}/commits/{revision}`: the history, of which a manifest knows the tip.
+//! `GET /api/{kind}s/{id}/commits/{revision}`: the history, page by page.
 
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use huddle_protocol::Manifest;
+use huddle_protocol::{Commit, GitOid, Manifest};
 use serde_json::{Value, json};
 
-use crate::{Gateway, date, error::ApiError, query::Query, target::Target};
+use crate::{
+    Gateway, date,
+    error::ApiError,
+    host::Origin,
+    page::link_next,
+    query::{self, Query},
+    target::Target,
+};
+
+/// The longest history that is told; JavaScript clients count it, so it is always followed to its end.
+const MAX_HISTORY: usize = 10_000;
+/// The most commits on a page, and how many there are if the client names no number.
+const MAX_PAGE: usize = 1000;
+const PAGE: usize = 50;
 
 /// `/api/{kind}s/{id}/commits/{revision}`
-pub(crate) async fn list(State(gateway): State<Gateway>, target: Target, query: Query) -> Result<Response, ApiError> {
+pub(crate) async fn list(
+    State(gateway): State<Gateway>,
+    target: Target,
+    origin: Origin,
+    query: Query,
+) -> Result<Response, ApiError> {
     let snapshot = target.snapshot(&gateway).await?;
     let is_formatted = query.all("expand").any(|property| property == "formatted");
-    let commits = [tip(&snapshot.manifest, is_formatted)];
-    Ok(([("x-total-count", commits.len().to_string())], Json(commits)).into_response())
+    let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let page_start = query.number("p")?.unwrap_or(0).saturating_mul(limit);
+    let start = query.number("cursor")?.unwrap_or(page_start);
+
+    let history = gateway.hub.history(&snapshot, MAX_HISTORY).await?;
+    let commits: Vec<Value> = if history.is_empty() {
+        // The commit object of the tip is not here, but its id and its time are known.
+        vec![unknown(&snapshot.manifest)]
+    } else {
+        history.iter().skip(start).take(limit).map(|(id, commit)| known(*id, commit, is_formatted)).collect()
+    };
+    let (shown, total) = (commits.len(), history.len().max(1));
+    let mut response = ([("x-total-count", total.to_string())], Json(commits)).into_response();
+    let next = start.saturating_add(shown);
+    if shown > 0 && next < total {
+        let path = format!("/api/{}/{}/commits/{}", target.kind.plural(), target.id, snapshot.manifest.revision());
+        let expand = is_formatted.then(|| ("expand[]", "formatted".to_owned()));
+        let pairs = [("limit", limit.to_string()), ("cursor", next.to_string())].into_iter().chain(expand);
+        link_next(response.headers_mut(), &origin, &path, &query::write(pairs));
+    }
+    Ok(response)
 }
 
-fn tip(manifest: &Manifest, is_formatted: bool) -> Value {
-    // Without the commit object only its id and time are known.
-    let commit = manifest.commit();
-    let title = commit.as_ref().map(|commit| commit.title()).unwrap_or_default();
-    let message =
-        commit.as_ref().and_then(|commit| commit.message.split_once('\n')).map_or("", |(_, rest)| rest.trim());
-    let authors: Vec<_> = commit.iter().map(|commit| json!({ "user": commit.author.name })).collect();
-    let mut tip = json!({
-        "id": manifest.revision(),
+fn known(id: GitOid, commit: &Commit, is_formatted: bool) -> Value {
+    let title = commit.title();
+    let message = commit.message.split_once('\n').map_or("", |(_, rest)| rest.trim());
+    let mut json = json!({
+        "id": id,
         "title": title,
         "message": message,
-        "date": date::format(manifest.time()),
-        "authors": authors,
+        "date": date::format(commit.time.try_into().unwrap_or(0)),
+        "authors": [{ "user": commit.author.name }],
     });
     if is_formatted {
-        tip["formatted"] = json!({ "title": escape(title), "message": escape(message) });
+        json["formatted"] = json!({ "title": escape(title), "message": escape(message) });
     }
-    tip
+    json
+}
+
+fn unknown(manifest: &Manifest) -> Value {
+    json!({
+        "id": manifest.revision(),
+        "title": "",
+        "message": "",
+        "date": date::format(manifest.time()),
+        "authors": [],
+    })
 }
 
 /// Makes text harmless as HTML.

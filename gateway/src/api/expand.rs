@@ -48,7 +48,7 @@ const DATASET: [&str; 4] = ["citation", "description", "mainSize", "paperswithco
 const SPACE: [&str; 6] = ["datasets", "models", "region", "runtime", "sdk", "subdomain"];
 
 /// What a client gets that asks for nothing in particular; what a kind does not have is left out.
-const UNASKED: [&str; 17] = [
+const UNASKED: [&str; 23] = [
     "author",
     "sha",
     "lastModified",
@@ -61,35 +61,87 @@ const UNASKED: [&str; 17] = [
     "tags",
     "pipeline_tag",
     "library_name",
+    "mask_token",
     "cardData",
     "config",
+    "transformersInfo",
+    "model-index",
+    "widgetData",
+    "safetensors",
+    "gguf",
     "sdk",
     "siblings",
     "usedStorage",
 ];
+
+/// What each repository of a list has in any case, and what it has in full.
+const LISTED: [&str; 12] = [
+    "author",
+    "lastModified",
+    "createdAt",
+    "private",
+    "gated",
+    "disabled",
+    "downloads",
+    "likes",
+    "trendingScore",
+    "tags",
+    "pipeline_tag",
+    "library_name",
+];
+const FULL: [&str; 2] = ["sha", "siblings"];
 
 /// Returns the properties to answer with.
 ///
 /// # Errors
 /// If the client asks for one that does not exist; it is told which do.
 pub(super) fn wanted(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
-    let own: &[&str] = match kind {
+    let own = own(kind);
+    let asked = asked(kind, query)?;
+    Ok(if asked.is_empty() { UNASKED.into_iter().filter(|name| is_known(own, name)).collect() } else { asked })
+}
+
+/// Returns the properties that the repositories of a list have.
+///
+/// # Errors
+/// As above.
+pub(super) fn listed(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
+    let own = own(kind);
+    let mut wanted = asked(kind, query)?;
+    if wanted.is_empty() {
+        wanted.extend(LISTED.into_iter().filter(|name| is_known(own, name)));
+        wanted.extend(FULL.into_iter().filter(|_| query.flag("full")));
+    }
+    wanted.extend(query.flag("cardData").then_some("cardData"));
+    wanted.extend((query.flag("config") && kind == RepoKind::Model).then_some("config"));
+    Ok(wanted)
+}
+
+/// Returns every property that a repository of a kind may have.
+pub(crate) fn all(kind: RepoKind) -> Vec<&'static str> {
+    COMMON.iter().chain(own(kind)).copied().collect()
+}
+
+fn own(kind: RepoKind) -> &'static [&'static str] {
+    match kind {
         RepoKind::Model => &MODEL,
         RepoKind::Dataset => &DATASET,
         RepoKind::Space => &SPACE,
-    };
-    let is_known = |name: &&'static str| COMMON.contains(name) || own.contains(name);
-    let asked: Vec<&str> = query.all("expand").flat_map(|value| value.split(',')).collect();
-    if asked.is_empty() {
-        return Ok(UNASKED.into_iter().filter(is_known).collect());
     }
+}
+
+fn is_known(own: &[&str], name: &str) -> bool {
+    COMMON.contains(&name) || own.contains(&name)
+}
+
+fn asked(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
+    let all = all(kind);
+    let asked = query.all("expand").flat_map(|value| value.split(',')).filter(|name| !name.is_empty());
     asked
-        .into_iter()
         .map(|asked| {
-            let mut known = COMMON.iter().chain(own);
-            known.find(|known| **known == asked).copied().ok_or_else(|| {
-                let known = COMMON.iter().chain(own).copied().collect::<Vec<_>>().join(", ");
-                ApiError::BadRequest { reason: format!("expand must be one of: {known}") }
+            all.iter().copied().find(|known| *known == asked).ok_or_else(|| {
+                let reason = format!("expand must be one of: {}", all.join(", "));
+                ApiError::BadRequest { reason }
             })
         })
         .collect()

@@ -5,9 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, header};
 use huddle_protocol::{GitError, Manifest};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::entry::{self, Entry};
@@ -15,15 +13,13 @@ use crate::{
     Gateway,
     error::ApiError,
     host::Origin,
+    page::link_next,
     query::{self, Query},
     target::Target,
 };
 
 /// The most entries on a page, and what a client gets that names no number: some read only the first page.
 const MAX_PAGE: usize = 10_000;
-
-/// What stands as it is in the path of a URL.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `/api/{kind}s/{id}/tree/{revision}[/{path}]`
 pub(crate) async fn list(
@@ -38,16 +34,13 @@ pub(crate) async fn list(
     if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
         return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
     }
-    let asked = Asked::read(&query);
+    let asked = Asked::read(&query)?;
     let next_path = format!("/api/{}/{}/tree/{}/{path}", target.kind.plural(), target.id, manifest.revision());
     let page = entry::written(move || asked.page(&manifest, &path)).await?;
     let mut response = Json(page.entries).into_response();
     if let Some(query) = page.next {
-        // JavaScript and Rust clients want it absolute and with a space. It names the commit, so that the pages fit
-        // together even if the branch moves on.
-        let path = utf8_percent_encode(next_path.trim_end_matches('/'), PATH);
-        let link = format!("<{}{path}?{query}>; rel=\"next\"", origin.as_str());
-        response.headers_mut().extend(HeaderValue::try_from(link).map(|link| (header::LINK, link)));
+        // It names the commit, so that the pages fit together even if the branch moves on.
+        link_next(response.headers_mut(), &origin, next_path.trim_end_matches('/'), &query);
     }
     Ok(response)
 }
@@ -69,14 +62,13 @@ struct Page {
 }
 
 impl Asked {
-    fn read(query: &Query) -> Self {
-        let number = |name| query.one(name).and_then(|text| text.parse().ok());
-        Self {
+    fn read(query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
             is_recursive: query.flag("recursive"),
             with_commits: query.flag("expand"),
-            limit: number("limit").unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
-            cursor: number("cursor").unwrap_or(0),
-        }
+            limit: query.number("limit")?.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
+            cursor: query.number("cursor")?.unwrap_or(0),
+        })
     }
 
     fn page(&self, manifest: &Manifest, path: &str) -> Result<Page, GitError> {

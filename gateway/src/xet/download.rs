@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    api::resolve,
+    api::content,
     error::ApiError,
     header as safe,
     host::Origin,
@@ -110,7 +110,7 @@ pub(crate) async fn xorb(
     let bytes = if needed.is_empty() {
         stream::empty().boxed()
     } else {
-        resolve::open(&gateway, snapshot, entry, needed).await?
+        content::open(&gateway, snapshot, entry, needed).await?
     };
     let mut response = Response::new(Body::from_stream(synthetic::dress(length, wire.clone(), bytes)));
     *response.status_mut() = status;

@@ -236,10 +236,12 @@ impl Hub for FakeHub {
             _ => {
                 let names = Revision::candidates(revision);
                 let mut references = repo.references.iter();
-                references.any(|reference| {
-                    reference.revision == manifest.revision()
-                        && names.iter().any(|name| name.as_str() == reference.name)
-                })
+                let is_short = revision.len() >= 7 && manifest.revision().to_string().starts_with(revision);
+                is_short
+                    || references.any(|reference| {
+                        reference.revision == manifest.revision()
+                            && names.iter().any(|name| name.as_str() == reference.name)
+                    })
             }
         });
         let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?.clone();
@@ -251,10 +253,13 @@ impl Hub for FakeHub {
     }
 
     async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError> {
+        if let Some(Fault::Refuses(error)) = &self.fault {
+            return Err(error.clone());
+        }
         let repos = self.repos.lock().unwrap();
         let of_kind = repos.iter().filter(|repo| repo.kind() == kind);
         let mut all: Vec<_> = of_kind.filter_map(|repo| Some(repo.snapshot(repo.tip("main").ok()?))).collect();
-        all.sort_by_key(|snapshot| snapshot.repo.hub_id());
+        all.sort_by_key(|snapshot| snapshot.repo.folded());
         Ok(all)
     }
 

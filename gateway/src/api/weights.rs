@@ -1,0 +1,111 @@
+//! What the headers of weights say: how many parameters there are, and for GGUF how the model is used.
+
+use std::{io, sync::Arc};
+
+use futures::future::join_all;
+use huddle_protocol::{FileEntry, Mode};
+use serde_json::{Map, Value, json};
+
+use super::document::{known, ordinary, part, start};
+use crate::{
+    Gateway,
+    facts::Fact,
+    gguf::{self, Gguf, GgufError},
+    hub::Snapshot,
+    safetensors::{self, Index},
+};
+
+/// The files that hold a model's weights as a whole, the likeliest first.
+const WHOLE: [&str; 2] = ["model.safetensors", "adapter_model.safetensors"];
+/// The file that names the parts of a larger model.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Returns how many parameters the weights of a model have, as far as all of their headers can be read.
+pub(super) async fn safetensors(gateway: &Gateway, snapshot: &Snapshot) -> Option<Value> {
+    let files = match WHOLE.into_iter().find_map(|path| ordinary(snapshot, path)) {
+        Some(file) => vec![file],
+        None => shards(gateway, snapshot, ordinary(snapshot, INDEX)?).await?,
+    };
+    // They take turns below.
+    let counts = join_all(files.into_iter().map(|file| parameters(gateway, snapshot, file))).await;
+    let mut sums = Map::new();
+    let mut total = 0_u64;
+    for count in counts {
+        for (kind, number) in count?.as_object()? {
+            let number = number.as_u64()?;
+            let sum = sums.get(kind).and_then(Value::as_u64).unwrap_or(0).checked_add(number)?;
+            sums.insert(kind.clone(), sum.into());
+            total = total.checked_add(number)?;
+        }
+    }
+    Some(json!({ "parameters": sums, "total": total }))
+}
+
+async fn parameters(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
+    known(gateway, file, Fact::Parameters, async {
+        let _turn = gateway.facts.turn().await;
+        let header = header(gateway, snapshot, file).await?;
+        let counted = header.as_deref().and_then(safetensors::parameters);
+        Ok(counted.map_or(Value::Null, |counted| json!(counted)))
+    })
+    .await
+}
+
+/// Reads the header of a `.safetensors` file, if it has one.
+pub(super) async fn header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> io::Result<Option<Vec<u8>>> {
+    let first = start(gateway, snapshot, file, safetensors::LENGTH).await?;
+    let Some(length) = safetensors::header_length(&first, file.size) else { return Ok(None) };
+    let range = safetensors::LENGTH..safetensors::LENGTH + length;
+    part(gateway, snapshot, file, range).await.map(Some)
+}
+
+/// Returns the files that an index names.
+async fn shards<'a>(gateway: &Gateway, snapshot: &'a Snapshot, index: &FileEntry) -> Option<Vec<&'a FileEntry>> {
+    let names = known(gateway, index, Fact::Shards, async {
+        let _turn = gateway.facts.turn().await;
+        let text = start(gateway, snapshot, index, safetensors::MAX_HEADER).await?;
+        Ok(Index::read(&text).map_or(Value::Null, |index| json!(index.shards)))
+    });
+    let names = names.await?;
+    names.as_array()?.iter().map(|name| ordinary(snapshot, &beside(index, name.as_str()?))).collect()
+}
+
+/// Returns the path of a file that is named in another one of the same folder.
+pub(super) fn beside(file: &FileEntry, name: &str) -> String {
+    let folder = file.path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Returns what the Hub shows of the first GGUF file.
+pub(super) async fn gguf(gateway: &Gateway, snapshot: &Snapshot) -> Option<Value> {
+    let is_gguf = |file: &&FileEntry| file.path.as_str().ends_with(".gguf") && file.mode != Mode::Symlink;
+    let first = snapshot.manifest.files().iter().filter(is_gguf).min_by_key(|file| file.path.name().contains("mmproj"));
+    let mut shown = gguf_header(gateway, snapshot, first?).await?.as_ref().clone();
+    let map = shown.as_object_mut()?;
+    map.retain(|name, value| !value.is_null() && !matches!(name.as_str(), "size_label" | "file_type"));
+    Some(shown)
+}
+
+/// Returns the header of a GGUF file.
+pub(super) async fn gguf_header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
+    known(gateway, file, Fact::Gguf, async {
+        if file.size == 0 {
+            return Ok(Value::Null);
+        }
+        let range = 0..file.size.min(gguf::MAX_HEADER);
+        let stream = gateway.hub.read(snapshot, file, range).await.map_err(io::Error::other)?;
+        match gguf::read(stream).await {
+            Ok(Gguf { architecture, context_length, chat_template, size_label, file_type, parameters }) => Ok(json!({
+                "total": parameters,
+                "architecture": architecture,
+                "context_length": context_length,
+                "chat_template": chat_template,
+                "size_label": size_label,
+                "file_type": file_type,
+            })),
+            Err(GgufError::Invalid(_)) => Ok(Value::Null),
+            Err(GgufError::Io(error)) => Err(error),
+        }
+    })
+    .await
+}

@@ -1,0 +1,74 @@
+//! The objects that operations take and give: the fields that are always there, and their types.
+
+use serde_json::{Value, json};
+
+pub(super) fn all() -> Value {
+    let text = json!({ "type": "string" });
+    let size = json!({ "type": "integer", "minimum": 0 });
+    let commit_id = json!({ "type": "string", "pattern": "^[0-9a-f]{40}$" });
+    let time = json!({ "type": "string", "format": "date-time" });
+    let list = |name: &str| json!({ "type": "array", "items": super::reference(name) });
+    json!({
+        "Object": { "type": "object" },
+        "Bytes": {},
+        "Error": object(&["error"], json!({ "error": text })),
+        "Repository": object(&["_id", "id"], json!({
+            "_id": text,
+            "id": text,
+            "sha": commit_id,
+            "author": text,
+            "private": { "type": "boolean" },
+            "lastModified": time,
+            "createdAt": time,
+            "tags": { "type": "array", "items": text },
+            "siblings": { "type": "array", "items": object(&["rfilename"], json!({ "rfilename": text, "size": size })) },
+        })),
+        "Entry": object(&["type", "oid", "size", "path"], json!({
+            "type": { "enum": ["file", "directory"] },
+            "oid": commit_id,
+            "size": size,
+            "path": text,
+            "lfs": object(&["oid", "size", "pointerSize"], json!({ "oid": text, "size": size, "pointerSize": size })),
+            "lastCommit": object(&["id", "title", "date"], json!({ "id": commit_id, "title": text, "date": time })),
+        })),
+        "Paths": object(&["paths"], json!({
+            "paths": { "type": "array", "items": text },
+            "expand": { "type": "boolean" },
+        })),
+        "Reference": object(&["name", "ref", "targetCommit"], json!({
+            "name": text,
+            "ref": text,
+            "targetCommit": commit_id,
+        })),
+        "References": object(&["branches", "tags", "converts"], json!({
+            "branches": list("Reference"),
+            "tags": list("Reference"),
+            "converts": list("Reference"),
+            "pullRequests": list("Reference"),
+        })),
+        "Commit": object(&["id", "title", "message", "date", "authors"], json!({
+            "id": commit_id,
+            "title": text,
+            "message": text,
+            "date": time,
+            "authors": { "type": "array", "items": object(&["user"], json!({ "user": text })) },
+        })),
+        "Person": object(&["fullname"], json!({ "user": text, "name": text, "fullname": text })),
+        "OwnRepository": object(
+            &["id", "type", "updatedAt", "visibility", "storage", "storagePercent"],
+            json!({
+                "id": text,
+                "type": { "enum": ["model", "dataset", "space"] },
+                "updatedAt": time,
+                "visibility": { "enum": ["public", "private"] },
+                "storage": size,
+                "storagePercent": { "type": "number" },
+            }),
+        ),
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the fields are written where they are passed")]
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}
