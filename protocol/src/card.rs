@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::repo::RepoKind;
+
 /// The largest front matter, in bytes.
 const MAX_FRONT_MATTER: usize = 64 << 10;
 /// The most values kept of one list.
@@ -40,6 +42,15 @@ pub struct Card {
     /// The library the files are for, such as `transformers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub library_name: Option<String>,
+    /// What a dataset is for, such as `text-classification`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task_categories: Vec<String>,
+    /// How many rows a dataset has, such as `1K<n<10K`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub size_categories: Vec<String>,
+    /// What runs a space, such as `gradio`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<String>,
     /// ISO 639 codes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub language: Vec<String>,
@@ -69,6 +80,9 @@ impl Card {
             tags: list("tags"),
             pipeline_tag: one("pipeline_tag"),
             library_name: one("library_name"),
+            task_categories: list("task_categories"),
+            size_categories: list("size_categories"),
+            sdk: one("sdk"),
             language: list("language"),
             base_model: list("base_model"),
             datasets: list("datasets"),
@@ -100,22 +114,39 @@ impl Card {
 
     /// Reports whether every value is within its limit; a card read from a README always is.
     pub(crate) fn is_within_limits(&self) -> bool {
-        let lists = [&self.license, &self.tags, &self.language, &self.base_model, &self.datasets];
+        let lists = [
+            &self.license,
+            &self.tags,
+            &self.task_categories,
+            &self.size_categories,
+            &self.language,
+            &self.base_model,
+            &self.datasets,
+        ];
         lists.iter().all(|list| list.len() <= MAX_VALUES)
             && lists
                 .into_iter()
                 .flatten()
                 .chain(&self.pipeline_tag)
                 .chain(&self.library_name)
+                .chain(&self.sdk)
                 .all(|value| is_sound(value))
     }
 
-    /// Returns the tags the Hub shows: the card's own and those that follow from its other fields.
-    pub fn all_tags(&self) -> Vec<String> {
+    /// Returns the tags the Hub shows: the card's own and those that follow from its other fields. Those of a dataset say
+    /// of what kind they are, languages too.
+    pub fn all_tags(&self, kind: RepoKind) -> Vec<String> {
         let prefixed = |prefix: &'static str, values: &[String]| {
             values.iter().map(move |value| format!("{prefix}:{value}")).collect::<Vec<_>>()
         };
-        let mut tags: Vec<String> = self.library_name.iter().chain(&self.tags).chain(&self.language).cloned().collect();
+        let plain = self.library_name.iter().chain(&self.sdk).chain(&self.tags);
+        let mut tags: Vec<String> = plain.cloned().collect();
+        tags.extend(prefixed("task_categories", &self.task_categories));
+        tags.extend(prefixed("size_categories", &self.size_categories));
+        match kind {
+            RepoKind::Dataset => tags.extend(prefixed("language", &self.language)),
+            RepoKind::Model | RepoKind::Space => tags.extend(self.language.iter().cloned()),
+        }
         tags.extend(prefixed("dataset", &self.datasets));
         tags.extend(prefixed("base_model", &self.base_model));
         tags.extend(prefixed("license", &self.license));
@@ -165,7 +196,16 @@ mod tests {
         assert_eq!(card.language, ["en", "no"]);
         assert_eq!(card.tags, ["a", "b"]);
         assert_eq!(card.pipeline_tag.as_deref(), Some("fill-mask"));
-        assert_eq!(card.all_tags(), ["a", "b", "en", "no", "license:mit"]);
+        assert_eq!(card.all_tags(RepoKind::Model), ["a", "b", "en", "no", "license:mit"]);
+    }
+
+    #[test]
+    fn the_tags_of_a_dataset_say_what_they_are() {
+        let readme = "---\nlanguage: en\ntask_categories: [table-to-text]\nsize_categories: n<1K\nsdk: static\n---\n";
+        let card = Card::from_readme(readme).unwrap();
+        let dataset = ["static", "task_categories:table-to-text", "size_categories:n<1K", "language:en"];
+        assert_eq!(card.all_tags(RepoKind::Dataset), dataset);
+        assert_eq!(card.all_tags(RepoKind::Space)[3], "en");
     }
 
     #[test]

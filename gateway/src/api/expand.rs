@@ -75,7 +75,7 @@ const UNASKED: [&str; 23] = [
 ];
 
 /// What each repository of a list has in any case, and what it has in full.
-const LISTED: [&str; 12] = [
+const LISTED: [&str; 13] = [
     "author",
     "lastModified",
     "createdAt",
@@ -88,6 +88,7 @@ const LISTED: [&str; 12] = [
     "tags",
     "pipeline_tag",
     "library_name",
+    "sdk",
 ];
 const FULL: [&str; 2] = ["sha", "siblings"];
 

@@ -38,8 +38,8 @@ pub(super) fn needs_documents(wanted: &[&'static str]) -> bool {
 }
 
 /// What comes from the front matter of the README, and what from the files that say how a model is loaded.
-const OF_CARD: [&str; 8] =
-    ["cardData", "baseModels", "datasets", "model-index", "models", "paperswithcode_id", "sdk", "widgetData"];
+const OF_CARD: [&str; 7] =
+    ["cardData", "baseModels", "datasets", "model-index", "models", "paperswithcode_id", "widgetData"];
 const OF_CONFIG: [&str; 3] = ["config", "mask_token", "transformersInfo"];
 
 /// What has to be read from files.
@@ -116,14 +116,15 @@ fn property(name: &str, snapshot: &Snapshot, documents: &Documents, with_blobs: 
         "library_name" => manifest.card().library_name.clone()?.into(),
         "mask_token" => documents.mask_token()?,
         "models" => documents.card("models").filter(Value::is_array)?,
-        "model-index" | "paperswithcode_id" | "sdk" => documents.card(name)?,
+        "model-index" | "paperswithcode_id" => documents.card(name)?,
         "pipeline_tag" => manifest.card().pipeline_tag.clone()?.into(),
         "private" => (!snapshot.is_public()).into(),
         "safetensors" => documents.safetensors.clone()?,
+        "sdk" => manifest.card().sdk.clone()?.into(),
         "sha" => manifest.revision().to_string().into(),
         "siblings" => manifest.files().iter().map(|file| sibling(file, with_blobs)).collect(),
         "subdomain" => snapshot.repo.hub_id().replace(['/', '.', '_'], "-").to_ascii_lowercase().into(),
-        "tags" => manifest.card().all_tags().into(),
+        "tags" => manifest.card().all_tags(snapshot.repo.kind).into(),
         "transformersInfo" => documents.transformers_info(snapshot)?,
         "mainSize" | "usedStorage" => manifest.total_size().into(),
         "widgetData" => documents.card("widget").filter(Value::is_array)?,

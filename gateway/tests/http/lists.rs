@@ -28,7 +28,7 @@ fn hub() -> FakeHub {
         repo(&format!("{}/mine", namespace()), "tags: [mine]"),
         repo(&format!("{}/secret", namespace()), "tags: [secret]").private(),
         repo("hf:gpt2", "license: mit"),
-        repo("datasets/hf:org/squad", "language: [en, de]"),
+        repo("datasets/hf:org/squad", "language: [en, de]\ntask_categories: [question-answering]"),
         repo("spaces/hf:org/demo", "sdk: gradio\ndatasets: org/squad"),
     ])
 }
@@ -77,7 +77,12 @@ async fn what_is_searched_for_is_found() {
             "{query}"
         );
     }
-    assert_eq!(ids(&gateway.get("/api/datasets?filter=language:de").await), ["org/squad"]);
+    for tag in ["language:de", "task_categories:question-answering"] {
+        assert_eq!(ids(&gateway.get(&format!("/api/datasets?filter={tag}")).await), ["org/squad"], "{tag}");
+    }
+    assert_eq!(ids(&gateway.get("/api/spaces?sdk=gradio").await), ["org/demo"]);
+    assert_eq!(ids(&gateway.get("/api/spaces?sdk=docker").await), [""; 0]);
+    assert_eq!(gateway.get("/api/spaces").await.json()[0]["sdk"], "gradio");
     assert_eq!(ids(&gateway.get("/api/spaces?datasets=org/squad").await), ["org/demo"]);
     for query in ["sort=beauty", "num_parameters=min:1B", "expand=nonsense", "apps=vllm"] {
         assert_eq!(gateway.get(&format!("/api/models?{query}")).await.status, 400, "{query}");

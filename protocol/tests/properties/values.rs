@@ -59,12 +59,26 @@ pub(crate) fn entry() -> impl Strategy<Value = FileEntry> {
 pub(crate) fn card() -> impl Strategy<Value = Card> {
     let list = || vec("\\PC{1,9}", 0..3);
     let one = || proptest::option::of("\\PC{1,9}");
-    (list(), list(), one(), one(), list(), list(), list()).prop_map(
-        |(license, tags, pipeline_tag, library_name, language, base_model, datasets)| Card {
+    (list(), list(), one(), one(), list(), list(), list(), list(), list(), one()).prop_map(
+        |(
             license,
             tags,
             pipeline_tag,
             library_name,
+            language,
+            base_model,
+            datasets,
+            task_categories,
+            size_categories,
+            sdk,
+        )| Card {
+            license,
+            tags,
+            pipeline_tag,
+            library_name,
+            task_categories,
+            size_categories,
+            sdk,
             language,
             base_model,
             datasets,

@@ -5,7 +5,7 @@ use huddle_protocol::{Card, Manifest};
 use crate::{error::ApiError, query::Query};
 
 /// What cannot be told without reading files of every repository, or is told nowhere here.
-const UNKNOWN: [&str; 3] = ["num_parameters", "sdk", "models"];
+const UNKNOWN: [&str; 2] = ["num_parameters", "models"];
 
 /// The programs that a client may ask a model for and that run GGUF files; of others nothing is known.
 pub(crate) const GGUF_APPS: [&str; 5] = ["llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp"];
@@ -41,7 +41,7 @@ impl Filter {
         }
         let lower = |text: &str| text.to_ascii_lowercase();
         let datasets = list("datasets").map(|id| format!("dataset:{}", lower(id)));
-        let tags = ["filter", "pipeline_tag", "library", "tags"].into_iter().flat_map(list).map(lower);
+        let tags = ["filter", "pipeline_tag", "library", "sdk", "tags"].into_iter().flat_map(list).map(lower);
         Ok(Self {
             words: query.all("search").flat_map(str::split_whitespace).map(lower).collect(),
             author: query.one("author").filter(|author| !author.is_empty()).map(lower),
@@ -75,12 +75,15 @@ fn has_tag(card: &Card, tag: &str) -> bool {
         Some(("dataset", tag)) => any(&card.datasets, tag),
         Some(("base_model", tag)) => any(&card.base_model, tag),
         Some(("language", tag)) => any(&card.language, tag),
+        Some(("task_categories", tag)) => any(&card.task_categories, tag),
+        Some(("size_categories", tag)) => any(&card.size_categories, tag),
         Some(("library", tag)) => one(&card.library_name, tag),
         _ => false,
     };
     prefixed
         || one(&card.library_name, tag)
         || one(&card.pipeline_tag, tag)
+        || one(&card.sdk, tag)
         || any(&card.tags, tag)
         || any(&card.language, tag)
 }
@@ -101,6 +104,9 @@ mod tests {
             tags: vec![text("tiny"), text("arxiv:1234.5678")],
             pipeline_tag: Some(text("fill-mask")),
             library_name: Some(text("transformers")),
+            task_categories: vec![text("other")],
+            size_categories: vec![text("n<1K")],
+            sdk: Some(text("gradio")),
             language: vec![text("en")],
             base_model: vec![text("Org/Base")],
             datasets: vec![text("squad")],
@@ -116,6 +122,9 @@ mod tests {
             "language:en",
             "base_model:org/base",
             "dataset:squad",
+            "task_categories:other",
+            "size_categories:n<1k",
+            "gradio",
         ] {
             assert!(has_tag(&card, tag), "{tag}");
         }
@@ -135,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_refused_and_what_does_not_exist_is_not_found() {
-        for text in ["num_parameters=min:6B", "sdk=gradio", "apps=vllm", "apps=ollama,vllm"] {
+        for text in ["num_parameters=min:6B", "models=org/x", "apps=vllm", "apps=ollama,vllm"] {
             assert!(Filter::read(&Query::parse(text.as_bytes())).is_err(), "{text}");
         }
         assert!(read("apps=ollama").has_gguf);
