@@ -1,6 +1,7 @@
 //! The Hub's API, one resource a file: parse, call, respond.
 
 pub(crate) mod account;
+mod ancestry;
 pub(crate) mod branches;
 pub(crate) mod commit;
 pub(crate) mod commits;
@@ -11,6 +12,7 @@ mod entry;
 pub(crate) mod expand;
 pub(crate) mod fallback;
 pub(crate) mod info;
+mod last_change;
 pub(crate) mod lfs;
 pub(crate) mod listing;
 pub(crate) mod paths_info;

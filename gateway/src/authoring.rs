@@ -157,7 +157,7 @@ pub trait Authoring {
     /// Adds a commit to a branch. A change that changes nothing returns the commit that is there.
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError>;
 
-    /// Makes a branch or tag, `refs/heads/…` or `refs/tags/…`, at a revision.
+    /// Makes a branch or tag, `refs/heads/…` or `refs/tags/…`, at a revision; one of this name stays, unless `replace`.
     async fn add_reference(
         &self,
         who: &Account,
@@ -165,6 +165,7 @@ pub trait Authoring {
         id: &str,
         name: &str,
         revision: &str,
+        replace: bool,
     ) -> Result<GitOid, WriteError>;
 
     /// Removes a branch or tag.

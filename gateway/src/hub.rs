@@ -5,7 +5,7 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{Commit, FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
 
 use crate::authoring::{Authoring, Visibility};
 
@@ -84,9 +84,14 @@ pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
     /// order of their names.
     async fn repositories(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError>;
 
-    /// Returns up to `limit` commits that lead to a revision, it first, each with its first parent after it, as far as
-    /// their commit objects are here.
-    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError>;
+    /// Returns the first parent of a revision of `repo`, whoever signed it: the commit object names and so proves it.
+    /// Nothing if it has none, or if it is not here and others are not to be asked for it or do not have it either.
+    async fn parent(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError>;
 
     /// Returns what is known of a repository without asking anybody; nothing of it if the name is not valid.
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing;

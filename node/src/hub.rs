@@ -16,11 +16,14 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::StreamExt;
 use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
-use huddle_protocol::{BlobHash, Commit, FileEntry, GitOid, RepoId, RepoKind, Revision};
+use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::info;
 
-use self::error::{hub_error, internal, not_found, unavailable};
+use self::{
+    error::{hub_error, internal, not_found, unavailable},
+    library::Absent,
+};
 use crate::{
     get::GetError,
     home::check_room,
@@ -65,6 +68,9 @@ struct NodeHub {
     lookups: Together<(RepoId, Revision), Result<Resolved, Arc<ResolveError>>>,
     /// Files being hashed in full, by their BLAKE3 and what git should call them.
     checks: Together<(BlobHash, GitOid), Result<(), HubError>>,
+    /// Commits that others are asked for because a newer one names them, and those that nobody had.
+    parents: Together<GitOid, Option<Arc<Signed<Manifest>>>>,
+    absent: Arc<Absent>,
 }
 
 #[async_trait]
@@ -85,8 +91,13 @@ impl Hub for NodeHub {
         self.held(kind).await
     }
 
-    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
-        self.ancestry(snapshot, limit).await
+    async fn parent(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
+        self.parent_of(repo, revision, may_ask).await
     }
 
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
@@ -125,7 +136,13 @@ impl Hub for NodeHub {
 
 impl NodeHub {
     fn new(node: &Node) -> Self {
-        Self { node: node.clone(), lookups: Together::default(), checks: Together::default() }
+        Self {
+            node: node.clone(),
+            lookups: Together::default(),
+            checks: Together::default(),
+            parents: Together::default(),
+            absent: Arc::default(),
+        }
     }
 
     /// Reads the name of a repository; an old one leads to the one it has now.

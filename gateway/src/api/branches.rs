@@ -29,12 +29,12 @@ pub(crate) async fn create(
     if branch.starts_with("refs/") {
         return refuse("Invalid reference for a branch");
     }
-    if empty_branch || overwrite {
-        return refuse("a branch starts at a commit and replaces no other: delete that one first");
+    if empty_branch {
+        return refuse("a branch starts at a commit: name one as `startingPoint`");
     }
     let start = starting_point.as_deref().unwrap_or("main");
     let name = format!("refs/heads/{branch}");
-    gateway.hub.add_reference(&who, target.kind, &target.id, &name, start).await?;
+    gateway.hub.add_reference(&who, target.kind, &target.id, &name, start, overwrite).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn create_tag(
 ) -> Result<StatusCode, ApiError> {
     let NewTag { tag } = body::json(body, body::MAX_JSON).await?;
     let name = format!("refs/tags/{tag}");
-    gateway.hub.add_reference(&who, target.kind, &target.id, &name, &target.revision()).await?;
+    gateway.hub.add_reference(&who, target.kind, &target.id, &name, &target.revision(), false).await?;
     Ok(StatusCode::CREATED)
 }
 

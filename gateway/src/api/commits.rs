@@ -8,10 +8,12 @@ use axum::{
 use huddle_protocol::{Commit, GitOid, Manifest};
 use serde_json::{Value, json};
 
+use super::ancestry::Ancestry;
 use crate::{
     Gateway, date,
     error::ApiError,
     host::Origin,
+    hub::Snapshot,
     page::link_next,
     query::{self, Query},
     target::Target,
@@ -36,7 +38,7 @@ pub(crate) async fn list(
     let page_start = query.number("p")?.unwrap_or(0).saturating_mul(limit);
     let start = query.number("cursor")?.unwrap_or(page_start);
 
-    let history = gateway.hub.history(&snapshot, MAX_HISTORY).await?;
+    let history = history(&gateway, &snapshot).await?;
     let commits: Vec<Value> = if history.is_empty() {
         // The commit object of the tip is not here, but its id and its time are known.
         vec![unknown(&snapshot.manifest)]
@@ -53,6 +55,20 @@ pub(crate) async fn list(
         link_next(response.headers_mut(), &origin, &path, &query::write(pairs));
     }
     Ok(response)
+}
+
+/// Returns the commits that lead to a revision, it first, as far as they are known.
+async fn history(gateway: &Gateway, snapshot: &Snapshot) -> Result<Vec<(GitOid, Commit)>, ApiError> {
+    let mut ancestry = Ancestry::of(gateway, snapshot);
+    let (mut commits, mut next) = (Vec::new(), Some(snapshot.manifest.clone()));
+    while let Some(manifest) = next
+        && let Some(commit) = manifest.commit()
+        && commits.len() < MAX_HISTORY
+    {
+        commits.push((manifest.revision(), commit));
+        next = ancestry.older().await?;
+    }
+    Ok(commits)
 }
 
 fn known(id: GitOid, commit: &Commit, is_formatted: bool) -> Value {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, lfs_pointer, tree_oid};
+use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, Mode, lfs_pointer, tree_oid};
 use serde_json::{Value, json};
 use tracing::error;
 
-use crate::{date, error::ApiError};
+use super::last_change::LastChanges;
+use crate::error::ApiError;
 
 /// A file or a folder of a revision.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +50,16 @@ impl<'a> Entry<'a> {
         entries.into_values().collect()
     }
 
+    /// Returns where it is.
+    pub(super) fn path(&self) -> &'a str {
+        match self {
+            Self::File(file) => file.path.as_str(),
+            Self::Folder { path } => path,
+        }
+    }
+
     /// Writes the entry; with the last commit there is also what a virus scanner said (nobody asked one).
-    pub(super) fn json(&self, manifest: &Manifest, last_commit: Option<&Value>) -> Result<Value, GitError> {
+    pub(super) fn json(&self, manifest: &Manifest, changes: Option<&LastChanges>) -> Result<Value, GitError> {
         let mut json = match self {
             Self::File(file) => json!({ "type": "file", "oid": file.git, "size": file.size, "path": file.path }),
             Self::Folder { path } => {
@@ -61,8 +70,8 @@ impl<'a> Entry<'a> {
             let pointer = lfs_pointer(sha256, *size);
             json["lfs"] = json!({ "oid": sha256, "size": size, "pointerSize": pointer.len() });
         }
-        if let Some(last_commit) = last_commit {
-            json["lastCommit"] = last_commit.clone();
+        if let Some(changes) = changes {
+            json["lastCommit"] = changes.of(self.path()).cloned().unwrap_or_default();
             if matches!(self, Self::File(_)) {
                 json["securityFileStatus"] = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
             }
@@ -71,10 +80,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Writes the commit that entries are said to be from: the history is not known here, only its tip.
-pub(super) fn last_commit(manifest: &Manifest) -> Value {
-    let title = manifest.commit().map(|commit| commit.title().to_owned()).unwrap_or_default();
-    json!({ "id": manifest.revision(), "title": title, "date": date::format(manifest.time()) })
+/// Reports whether a file or a folder is the same in two revisions.
+pub(super) fn is_same(one: &Manifest, other: &Manifest, path: &str) -> bool {
+    fn what<'a>(manifest: &'a Manifest, path: &str) -> impl Iterator<Item = (&'a str, Mode, GitOid)> {
+        let files = manifest.file(path).map_or_else(|| below(manifest, path), std::slice::from_ref);
+        files.iter().map(|file| (file.path.as_str(), file.mode, file.git))
+    }
+    what(one, path).eq(what(other, path))
 }
 
 /// Writes entries on a thread of their own: the ids of many folders are many hashes.

@@ -8,9 +8,13 @@ use axum::{
     extract::State,
 };
 use http::{HeaderMap, header};
+use huddle_protocol::Manifest;
 use serde_json::Value;
 
-use super::entry::{self, Entry};
+use super::{
+    entry::{self, Entry},
+    last_change::LastChanges,
+};
 use crate::{
     Gateway,
     error::ApiError,
@@ -32,12 +36,16 @@ pub(crate) async fn look_up(
     let is_json =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let asked = if is_json { Asked::from_json(&body)? } else { Asked::from_form(&body) };
-    let manifest = target.snapshot(&gateway).await?.manifest;
-    let write = move || {
-        let last_commit = asked.with_commits.then(|| entry::last_commit(&manifest));
-        let entries = asked.paths.iter().filter_map(|path| Entry::at(&manifest, path.trim_end_matches('/')));
-        entries.map(|entry| entry.json(&manifest, last_commit.as_ref())).collect()
+    let snapshot = target.snapshot(&gateway).await?;
+    let changes = match asked.with_commits {
+        true => {
+            let paths = asked.entries(&snapshot.manifest).map(|entry| entry.path().to_owned()).collect();
+            Some(LastChanges::find(&gateway, &snapshot, paths).await?)
+        }
+        false => None,
     };
+    let manifest = snapshot.manifest;
+    let write = move || asked.entries(&manifest).map(|entry| entry.json(&manifest, changes.as_ref())).collect();
     Ok(Json(entry::written(write).await?))
 }
 
@@ -49,6 +57,11 @@ struct Asked {
 }
 
 impl Asked {
+    /// Returns what is there; what is not is left out.
+    fn entries<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = Entry<'a>> {
+        self.paths.iter().filter_map(|path| Entry::at(manifest, path.trim_end_matches('/')))
+    }
+
     /// Python sends a form.
     fn from_form(body: &[u8]) -> Self {
         let form = Query::parse(body);

@@ -8,7 +8,10 @@ use axum::{
 use huddle_protocol::{GitError, Manifest};
 use serde_json::Value;
 
-use super::entry::{self, Entry};
+use super::{
+    entry::{self, Entry},
+    last_change::LastChanges,
+};
 use crate::{
     Gateway,
     error::ApiError,
@@ -30,13 +33,20 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let (snapshot, path) = target.locate(&gateway).await?;
     let path = path.trim_end_matches('/').to_owned();
-    let manifest = snapshot.manifest;
+    let manifest = snapshot.manifest.clone();
     if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
         return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
     }
     let asked = Asked::read(&query)?;
     let next_path = format!("/api/{}/{}/tree/{}/{path}", target.kind.plural(), target.id, manifest.revision());
-    let page = entry::written(move || asked.page(&manifest, &path)).await?;
+    let changes = match asked.with_commits {
+        true => {
+            let paths = asked.entries(&manifest, &path).0.iter().map(|entry| entry.path().to_owned()).collect();
+            Some(LastChanges::find(&gateway, &snapshot, paths).await?)
+        }
+        false => None,
+    };
+    let page = entry::written(move || asked.page(&manifest, &path, changes.as_ref())).await?;
     let mut response = Json(page.entries).into_response();
     if let Some(query) = page.next {
         // It names the commit, so that the pages fit together even if the branch moves on.
@@ -71,17 +81,23 @@ impl Asked {
         })
     }
 
-    fn page(&self, manifest: &Manifest, path: &str) -> Result<Page, GitError> {
-        let all = match manifest.file(path) {
+    /// Returns the entries of the page, and whether there are more.
+    fn entries<'a>(&self, manifest: &'a Manifest, path: &'a str) -> (Vec<Entry<'a>>, bool) {
+        let mut rest = match manifest.file(path) {
             Some(file) => vec![Entry::File(file)],
             None => Entry::inside(manifest, path, self.is_recursive),
         };
-        let rest = all.get(self.cursor..).unwrap_or_default();
-        let page = &rest[..self.limit.min(rest.len())];
-        let last_commit = self.with_commits.then(|| entry::last_commit(manifest));
+        rest.drain(..self.cursor.min(rest.len()));
+        let has_more = rest.len() > self.limit;
+        rest.truncate(self.limit);
+        (rest, has_more)
+    }
+
+    fn page(&self, manifest: &Manifest, path: &str, changes: Option<&LastChanges>) -> Result<Page, GitError> {
+        let (entries, has_more) = self.entries(manifest, path);
         Ok(Page {
-            entries: page.iter().map(|entry| entry.json(manifest, last_commit.as_ref())).collect::<Result<_, _>>()?,
-            next: (page.len() < rest.len()).then(|| self.after(page.len())),
+            entries: entries.iter().map(|entry| entry.json(manifest, changes)).collect::<Result<_, _>>()?,
+            next: has_more.then(|| self.after(entries.len())),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use futures::StreamExt;
-use huddle_protocol::{FileEntry, RepoKind};
+use huddle_protocol::{FileEntry, Manifest, RepoId, RepoKind, Signed};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{ALLOWANCE, Allowance, Cold};
@@ -55,6 +55,22 @@ impl GuardedHub {
     pub(crate) async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
         self.may_look_for(kind, id).await?;
         self.hub.references(kind, id).await
+    }
+
+    /// As [`Hub::parent`], and asks others only for a client that may have things fetched.
+    pub(crate) async fn parent(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
+        let may_ask = may_ask
+            && match self.allowance().fetch {
+                Fetch::Any => true,
+                Fetch::Trusted => self.hub.standing(repo.kind, &repo.hub_id()).await.is_trusted,
+                Fetch::Local | Fetch::Auto => false,
+            };
+        self.hub.parent(repo, revision, may_ask).await
     }
 
     /// As [`Hub::read`].

@@ -150,6 +150,8 @@ pub(crate) enum Fault {
     OpensAfter(Duration),
     /// A stream fails after so many bytes.
     FailsAfter(usize),
+    /// Asking others for older commits never ends.
+    AsksInVain,
     /// A stream says nothing after so many bytes.
     StallsAfter(usize),
 }
@@ -263,17 +265,18 @@ impl Hub for FakeHub {
         Ok(all)
     }
 
-    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
-        let repo = self.repo(snapshot.repo.kind, &snapshot.repo.hub_id()).await?;
-        let mut next = Some(snapshot.manifest.revision());
-        let mut all = Vec::new();
-        while let Some(revision) = next.filter(|_| all.len() < limit) {
-            let manifest = repo.commits.iter().find(|manifest| manifest.revision() == revision);
-            let Some(commit) = manifest.and_then(|manifest| manifest.commit()) else { break };
-            next = commit.parents.first().copied();
-            all.push((revision, commit));
+    async fn parent(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
+        if may_ask && let Some(Fault::AsksInVain) = &self.fault {
+            return std::future::pending().await;
         }
-        Ok(all)
+        let parent = revision.commit().and_then(|commit| commit.parents.first().copied());
+        let commits = self.repo(repo.kind, &repo.hub_id()).await?.commits;
+        Ok(commits.into_iter().find(|manifest| Some(manifest.revision()) == parent))
     }
 
     async fn standing(&self, _: RepoKind, _: &str) -> Standing {

@@ -1,11 +1,11 @@
 //! The history of a repository, and what changed in it.
 
 use huddle_gateway::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, Gateway},
-    fake_hub::{FakeHub, FakeRepo},
+    fake_hub::{FakeHub, FakeRepo, Fault},
 };
 
 async fn gateway(commits: usize) -> Gateway {
@@ -60,6 +60,51 @@ async fn a_page_names_the_commit_and_keeps_what_was_asked() {
     assert_eq!(titles(&gateway.get(&format!("/api/models/org/old/commits/{}", &older[..9])).await).len(), 2);
     let file = gateway.get(&format!("/org/old/resolve/{}/a", &older[..7])).await;
     assert_eq!((file.body.as_slice(), file.header("x-repo-commit")), (b"1".as_slice(), Some(older.as_str())));
+}
+
+/// Returns the title of the last commit of each path, folders too, of the whole tree and by name.
+async fn last_changes(gateway: &Gateway) -> Vec<(String, String)> {
+    let title =
+        |entry: &Value| (entry["path"].as_str().unwrap().into(), entry["lastCommit"]["title"].as_str().unwrap().into());
+    let of = |answer: Answer| -> Vec<_> { answer.json().as_array().unwrap().iter().map(title).collect() };
+    let tree = of(gateway.get("/api/models/org/old/tree/main?recursive=true&expand=true").await);
+    let body = json!({ "paths": tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), "expand": true }).to_string();
+    let json = [("Content-Type", "application/json")];
+    let asked = of(gateway.send("POST", "/api/models/org/old/paths-info/main", &json, body.as_bytes()).await);
+    assert_eq!(asked, tree);
+    tree
+}
+
+fn changing() -> FakeRepo {
+    let first: &[(&str, &[u8])] = &[("old", b"o"), ("dir/a", b"1"), ("dir/b", b"b"), ("moved", b"m")];
+    let second: &[(&str, &[u8])] = &[("old", b"o"), ("dir/a", b"2"), ("dir/b", b"b"), ("dir/moved", b"m")];
+    let third: &[(&str, &[u8])] =
+        &[("old", b"o"), ("dir/a", b"2"), ("dir/b", b"b"), ("dir/moved", b"m"), ("new", b"n")];
+    FakeRepo::new().commit("hf:org/old", first, &["refs/heads/main"]).then(second, "Second").then(third, "Third")
+}
+
+#[tokio::test]
+async fn a_path_is_of_the_commit_that_changed_it_last() {
+    let gateway = Gateway::start(FakeHub::new(vec![changing()]), Options::default()).await;
+    let expected = [
+        ("dir", "Second"),
+        ("dir/a", "Second"),
+        ("dir/b", "Add <files>"),
+        ("dir/moved", "Second"),
+        ("new", "Third"),
+        ("old", "Add <files>"),
+    ];
+    assert_eq!(last_changes(&gateway).await, expected.map(|(path, title)| (path.to_owned(), title.to_owned())));
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_commits_that_others_do_not_tell_of() {
+    let hub = FakeHub::new(vec![changing()]).with(Fault::AsksInVain);
+    let gateway = Gateway::start(hub, Options::default()).await;
+    let start = std::time::Instant::now();
+    let answer = gateway.get("/api/models/org/old/commits/main").await;
+    assert_eq!(titles(&answer), ["Third", "Second", "Add <files>"], "what is here is shown all the same");
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

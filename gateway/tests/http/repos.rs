@@ -124,9 +124,14 @@ async fn a_branch_is_made_once_and_main_stays() {
     let again = gateway.write("POST", &branch("feat%2Fx"), &json!({})).await;
     assert_eq!(again.status, 409);
     assert_eq!(again.json()["error"], "Reference refs/heads/feat/x already exists");
+    let unmoved = gateway.write("POST", &branch("feat%2Fx"), &json!({ "overwrite": true })).await;
+    assert_eq!(unmoved.status, 201, "a branch that is replaced need not be deleted first");
     gateway.change("feat%2Fx", &[file_line("b.txt", b"b")]).await;
     assert_eq!(gateway.files("feat%2Fx").await, [".gitattributes", "b.txt"]);
     assert_eq!(gateway.files("main").await, [".gitattributes"]);
+
+    gateway.write("POST", &branch("feat%2Fx"), &json!({ "overwrite": true })).await;
+    assert_eq!(gateway.files("feat%2Fx").await, [".gitattributes"], "it is where main is");
 
     let unknown = gateway.write("POST", &branch("y"), &json!({ "startingPoint": "nowhere" })).await;
     assert_eq!((unknown.status, unknown.header("x-error-code")), (404, Some("RevisionNotFound")));

@@ -75,10 +75,11 @@ impl Authoring for NodeHub {
         id: &str,
         name: &str,
         revision: &str,
+        replace: bool,
     ) -> Result<GitOid, WriteError> {
         let (repo, key) = self.place(who, kind, id)?;
         let (name, revision) = (name.to_owned(), revision.to_owned());
-        self.to_the_end(|hub| async move { hub.add_ref(repo, key, name, revision).await }).await
+        self.to_the_end(|hub| async move { hub.add_ref(repo, key, name, revision, replace).await }).await
     }
 
     async fn remove_reference(&self, who: &Account, kind: RepoKind, id: &str, name: &str) -> Result<(), WriteError> {

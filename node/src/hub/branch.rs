@@ -56,11 +56,12 @@ impl NodeHub {
         key: SecretKey,
         name: String,
         revision: String,
+        replace: bool,
     ) -> Result<GitOid, WriteError> {
         let name = reference(&name)?;
         let mut turn = self.turn(repo.clone(), key).await?;
         let mut refs = turn.refs();
-        if refs.contains_key(&name) {
+        if refs.contains_key(&name) && !replace {
             return Err(WriteError::ReferenceExists { name: name.to_string() });
         }
         let resolved =

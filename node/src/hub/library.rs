@@ -1,12 +1,21 @@
 //! What the node holds, for listings: repositories, and what led to a revision.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use huddle_gateway::{HubError, Snapshot};
-use huddle_protocol::{Commit, GitOid, RepoId, RepoKind, Revision};
+use huddle_protocol::{GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 
 use super::{NodeHub, error::internal};
 use crate::{resolve::Resolved, trust};
+
+/// How long nobody is asked again for a commit that nobody had.
+const ABSENT: Duration = Duration::from_secs(60);
+/// How many such commits are remembered.
+const MAX_ABSENT: usize = 4096;
 
 impl NodeHub {
     /// Returns every repository of a kind that is here, as its `main` branch is, by name.
@@ -36,31 +45,65 @@ impl NodeHub {
         Ok(reasons.ok().map(|reasons| Resolved { repo, hash, manifest, reasons }))
     }
 
-    /// Returns up to `limit` commits that lead to a revision, as far as they are here.
-    pub(super) async fn ancestry(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
-        let mut commits = Vec::new();
-        let mut next = snapshot.manifest.value().commit().map(|commit| (snapshot.manifest.value().revision(), commit));
-        while commits.len() < limit
-            && let Some((id, commit)) = next
-        {
-            next = match commit.parents.first() {
-                Some(parent) => self.commit_here(*parent).await?.map(|commit| (*parent, commit)),
-                None => None,
-            };
-            commits.push((id, commit));
+    /// Returns the first parent of a revision; of public repositories others are asked too, once a minute.
+    pub(super) async fn parent_of(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
+        let Some(parent) = revision.commit().and_then(|commit| commit.parents.first().copied()) else {
+            return Ok(None);
+        };
+        let here = self.commit_here(parent).await?;
+        if here.is_some() || !may_ask || self.node.store().offer.is_private(repo) || self.absent.has(parent) {
+            return Ok(here);
         }
-        Ok(commits)
+        let (this, repo) = (self.clone(), repo.clone());
+        let search = async move {
+            let found = this.resolve(&repo, &Revision::Commit(parent)).await;
+            if found.is_err() {
+                this.absent.add(parent);
+            }
+            found.ok().map(|resolved| resolved.manifest)
+        };
+        Ok(self.parents.ask(parent, search).await.ok().flatten())
     }
 
-    /// Returns a commit object; whoever signed the manifest it is in, its id proves it.
-    async fn commit_here(&self, id: GitOid) -> Result<Option<Commit>, HubError> {
+    /// Returns a commit; whoever signed the manifest it is in, its id proves it.
+    async fn commit_here(&self, id: GitOid) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
         for hash in self.node.store().index.manifests_of(id) {
             let manifest = self.node.resolver().kept(hash).await.map_err(|error| internal(&error))?;
-            let manifest = manifest.filter(|manifest| manifest.value().revision() == id);
-            if let Some(commit) = manifest.and_then(|manifest| manifest.value().commit()) {
-                return Ok(Some(commit));
+            let is_it = |manifest: &Arc<Signed<Manifest>>| {
+                let value = manifest.value();
+                value.revision() == id && value.is_proven()
+            };
+            if let Some(manifest) = manifest.filter(is_it) {
+                return Ok(Some(manifest));
             }
         }
         Ok(None)
+    }
+}
+
+/// Commits that nobody had when they were asked for a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Absent(Mutex<HashMap<GitOid, Instant>>);
+
+impl Absent {
+    fn has(&self, commit: GitOid) -> bool {
+        self.lock().get(&commit).is_some_and(|at| at.elapsed() < ABSENT)
+    }
+
+    fn add(&self, commit: GitOid) {
+        let mut absent = self.lock();
+        absent.retain(|_, at| at.elapsed() < ABSENT);
+        if absent.len() < MAX_ABSENT {
+            absent.insert(commit, Instant::now());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<GitOid, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // nothing here panics half-way
     }
 }

@@ -6,7 +6,7 @@ mod writing;
 
 use futures::{TryStreamExt, stream};
 use huddle_gateway::{Account, Authoring, Change, Operation, Role, Staged, WriteError};
-use huddle_protocol::{SecretKey, Sha256};
+use huddle_protocol::{Commit, ManifestParts, SecretKey, Sha256};
 
 use super::*;
 use crate::{
@@ -55,6 +55,17 @@ async fn commit(hub: &NodeHub, who: &Account, id: &str, operations: Vec<Operatio
     hub.commit(who, RepoKind::Model, id, change(operations)).await
 }
 
+/// Returns the commits that lead to a revision, the newest first.
+async fn history(hub: &NodeHub, snapshot: &Snapshot) -> Vec<(GitOid, Commit)> {
+    let mut commits = Vec::new();
+    let mut next = Some(snapshot.manifest.clone());
+    while let Some(manifest) = next {
+        commits.push((manifest.value().revision(), manifest.value().commit().unwrap()));
+        next = hub.parent(&snapshot.repo, manifest.value(), true).await.unwrap();
+    }
+    commits
+}
+
 fn paths(snapshot: &Snapshot) -> Vec<&str> {
     snapshot.manifest.value().files().iter().map(|file| file.path.as_str()).collect()
 }
@@ -73,10 +84,10 @@ async fn bytes_are_those_of_the_manifest_that_is_believed() {
     let resolved = host.resolver().resolve(&published.repo, &id).await.unwrap();
     // A stranger's manifest of the same commit, seen before the publisher's, with a false name for the bytes.
     host.store().blobs.add(&b"# fake"[..]).await.unwrap();
-    let mut parts = huddle_protocol::ManifestParts::from(resolved.manifest.value().clone());
+    let mut parts = ManifestParts::from(resolved.manifest.value().clone());
     parts.files[0].blake3 = BlobHash::of(b"# fake");
-    let false_manifest = huddle_protocol::Manifest::new(parts).unwrap();
-    let signed = huddle_protocol::Signed::sign(false_manifest, &SecretKey::from_bytes([66; 32])).unwrap();
+    let false_manifest = Manifest::new(parts).unwrap();
+    let signed = Signed::sign(false_manifest, &SecretKey::from_bytes([66; 32])).unwrap();
     let file = signed.value().files()[0].clone();
     let snapshot = Snapshot {
         repo: published.repo.clone(),

@@ -225,14 +225,16 @@ impl Authoring for FakeHub {
         id: &str,
         name: &str,
         revision: &str,
+        replace: bool,
     ) -> Result<GitOid, WriteError> {
         let mut repo = self.own(who, kind, id).await?;
         let name =
             RefName::try_from(name.to_owned()).map_err(|error| WriteError::Invalid { reason: error.to_string() })?;
         let revision = self.snapshot(kind, id, revision).await?.manifest.revision();
-        if repo.references.iter().any(|reference| reference.name == name.as_str()) {
+        if repo.references.iter().any(|reference| reference.name == name.as_str()) && !replace {
             return Err(WriteError::ReferenceExists { name: name.to_string() });
         }
+        repo.references.retain(|reference| reference.name != name.as_str());
         repo.references.push(Reference { name: name.to_string(), revision });
         self.store(repo);
         Ok(revision)

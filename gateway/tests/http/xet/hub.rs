@@ -17,8 +17,8 @@ use huddle_gateway::{
     Standing, Visibility, WriteError,
 };
 use huddle_protocol::{
-    BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, RepoId, RepoKind, SecretKey, Sha256,
-    Signed, lfs_pointer_oid,
+    BlobHash, Card, FileEntry, GitOid, Manifest, ManifestParts, Mode, RepoId, RepoKind, SecretKey, Sha256, Signed,
+    lfs_pointer_oid,
 };
 use sha2::Digest;
 
@@ -141,8 +141,13 @@ impl Hub for WritingHub {
         self.now().repositories(kind).await
     }
 
-    async fn history(&self, snapshot: &Snapshot, limit: usize) -> Result<Vec<(GitOid, Commit)>, HubError> {
-        self.now().history(snapshot, limit).await
+    async fn parent(
+        &self,
+        repo: &RepoId,
+        revision: &Manifest,
+        may_ask: bool,
+    ) -> Result<Option<Arc<Signed<Manifest>>>, HubError> {
+        self.now().parent(repo, revision, may_ask).await
     }
 
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
@@ -234,7 +239,15 @@ impl Authoring for WritingHub {
         Ok(self.snapshot(kind, id, "main").await?)
     }
 
-    async fn add_reference(&self, _: &Account, _: RepoKind, _: &str, _: &str, _: &str) -> Result<GitOid, WriteError> {
+    async fn add_reference(
+        &self,
+        _: &Account,
+        _: RepoKind,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: bool,
+    ) -> Result<GitOid, WriteError> {
         authoring::refused()
     }
 

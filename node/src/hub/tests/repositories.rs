@@ -70,7 +70,7 @@ async fn a_repository_that_is_taken_back_is_gone_for_everybody_and_can_be_made_a
 
     make(&hub, &who, "demo", Visibility::Public).await;
     let fresh = hub.snapshot(RepoKind::Model, &id, "main").await.unwrap();
-    assert_eq!(hub.history(&fresh, 9).await.unwrap().len(), 1);
+    assert_eq!(history(&hub, &fresh).await.len(), 1);
     wait_until("others hear of the new one", async || {
         other.snapshot(RepoKind::Model, &id, "main").await.is_ok_and(|there| paths(&there) == [".gitattributes"])
     })
@@ -87,7 +87,7 @@ async fn a_renamed_repository_is_found_under_both_names_here_and_under_the_new_o
     let taken = make(&hub, &who, "taken", Visibility::Public).await;
     commit(&hub, &who, &old, vec![write(&hub, "a", b"1").await]).await.unwrap();
     let tip = commit(&hub, &who, &old, vec![write(&hub, "a", b"2").await]).await.unwrap();
-    hub.add_reference(&who, RepoKind::Model, &old, "refs/tags/v1", "main").await.unwrap();
+    hub.add_reference(&who, RepoKind::Model, &old, "refs/tags/v1", "main", false).await.unwrap();
     let refused = hub.rename(&who, RepoKind::Model, &old, &taken).await.unwrap_err();
     assert!(matches!(refused, WriteError::RepoExists { id, .. } if id == taken));
     let foreign = format!("{}/x", SecretKey::from_bytes([5; 32]).public());
@@ -101,7 +101,7 @@ async fn a_renamed_repository_is_found_under_both_names_here_and_under_the_new_o
             (found.repo.hub_id(), found.manifest.value().revision()),
             (new.clone(), tip.manifest.value().revision())
         );
-        assert_eq!(hub.history(&found, 9).await.unwrap().len(), 3);
+        assert_eq!(history(&hub, &found).await.len(), 3);
         assert_eq!(hub.references(RepoKind::Model, id).await.unwrap().len(), 2);
     }
     let held = hub.repositories(RepoKind::Model).await.unwrap();

@@ -37,15 +37,17 @@ async fn a_commit_adds_changes_and_deletes_and_another_node_reads_it() {
 
     let third = commit(&hub, &who, &id, vec![delete("a/b"), delete("README.md")]).await.unwrap();
     assert_eq!(paths(&third), [".gitattributes", "a/d.txt", "w.bin"]);
-    let history = hub.history(&third, 10).await.unwrap();
+    let known = history(&hub, &third).await;
     let ids = [&third, &second, &first].map(|snapshot| snapshot.manifest.value().revision());
-    assert_eq!(history.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
-    assert_eq!(hub.history(&third, 2).await.unwrap().len(), 2);
+    assert_eq!(known[..3].iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
 
     let other = NodeHub::new(&reader);
     let there = other.snapshot(RepoKind::Model, &id, "main").await.unwrap();
     assert_eq!(there.manifest.value().revision(), ids[0]);
     assert!(content(&other, &there, "w.bin").await == weights);
+    let unasked = other.parent(&there.repo, there.manifest.value(), false).await.unwrap();
+    assert!(unasked.is_none(), "the second commit is not here yet");
+    assert_eq!(history(&other, &there).await, known, "older commits are asked for");
 }
 
 #[tokio::test]
@@ -58,7 +60,7 @@ async fn a_change_of_nothing_and_a_change_of_something_else_are_noticed() {
     let same = commit(&hub, &who, &id, vec![write(&hub, "a", b"1").await]).await.unwrap();
     assert_eq!(same.manifest.value().revision(), one.manifest.value().revision());
     let at = |parent: &str, operations| Change { parent: Some(parent.to_owned()), ..change(operations) };
-    let first = hub.history(&one, 9).await.unwrap()[1].0.to_string();
+    let first = history(&hub, &one).await[1].0.to_string();
     for stale in [&first, &first[..7], "main", "abc", ""] {
         let refused = hub.commit(&who, RepoKind::Model, &id, at(stale, vec![write(&hub, "a", b"2").await])).await;
         assert_eq!(refused.unwrap_err(), WriteError::Stale, "{stale}");
@@ -78,7 +80,7 @@ async fn of_two_commits_at_once_one_is_on_top_of_the_other() {
     let (one, two) = tokio::join!(commit(&hub, &who, &id, one), commit(&hub, &who, &id, two));
     let longest = if paths(one.as_ref().unwrap()).len() == 3 { one } else { two }.unwrap();
     assert_eq!(paths(&longest), [".gitattributes", "a", "b"]);
-    assert_eq!(hub.history(&longest, 9).await.unwrap().len(), 3);
+    assert_eq!(history(&hub, &longest).await.len(), 3);
     // Both think that they come first: one of them is told.
     let change =
         |operations| Change { parent: Some(longest.manifest.value().revision().to_string()), ..change(operations) };
@@ -213,14 +215,16 @@ async fn branches_and_tags_come_and_go_and_a_history_can_be_squashed() {
     let kind = RepoKind::Model;
     let one = commit(&hub, &who, id, vec![write(&hub, "a", b"1").await]).await.unwrap().manifest.value().revision();
     let two = commit(&hub, &who, id, vec![write(&hub, "a", b"2").await]).await.unwrap().manifest.value().revision();
-    assert_eq!(hub.add_reference(&who, kind, id, "refs/heads/dev", "main").await, Ok(two));
-    assert_eq!(hub.add_reference(&who, kind, id, "refs/tags/v1", &one.to_string()).await, Ok(one));
-    let refused = hub.add_reference(&who, kind, id, "refs/tags/v1", "main").await.unwrap_err();
+    assert_eq!(hub.add_reference(&who, kind, id, "refs/heads/dev", "main", false).await, Ok(two));
+    assert_eq!(hub.add_reference(&who, kind, id, "refs/tags/v1", &one.to_string(), false).await, Ok(one));
+    let refused = hub.add_reference(&who, kind, id, "refs/tags/v1", "main", false).await.unwrap_err();
     assert_eq!(refused.to_string(), "Reference refs/tags/v1 already exists");
-    let refused = hub.add_reference(&who, kind, id, "refs/tags/v2", "nowhere").await.unwrap_err();
+    assert_eq!(hub.add_reference(&who, kind, id, "refs/heads/dev", &one.to_string(), true).await, Ok(one));
+    assert_eq!(hub.add_reference(&who, kind, id, "refs/heads/dev", "main", true).await, Ok(two));
+    let refused = hub.add_reference(&who, kind, id, "refs/tags/v2", "nowhere", false).await.unwrap_err();
     assert_eq!(refused, HubError::RevisionNotFound { revision: "nowhere".into() }.into());
     for name in ["refs/tags/a b", "refs/heads/refs/heads/x", "refs/pr/1", "dev2"] {
-        let refused = hub.add_reference(&who, kind, id, name, "main").await;
+        let refused = hub.add_reference(&who, kind, id, name, "main", false).await;
         assert!(matches!(refused, Err(WriteError::Invalid { .. })), "{name}");
     }
     let dev = Change { branch: "dev".into(), ..change(vec![write(&hub, "dev", b"d").await]) };
@@ -229,8 +233,8 @@ async fn branches_and_tags_come_and_go_and_a_history_can_be_squashed() {
     let squashed = hub.squash(&who, kind, id, "main", "All of it").await.unwrap();
     let main = hub.snapshot(kind, id, "main").await.unwrap();
     assert_eq!(main.manifest.value().revision(), squashed);
-    let history = hub.history(&main, 9).await.unwrap();
-    assert_eq!(history.iter().map(|(_, commit)| commit.title()).collect::<Vec<_>>(), ["All of it"]);
+    let known = history(&hub, &main).await;
+    assert_eq!(known.iter().map(|(_, commit)| commit.title()).collect::<Vec<_>>(), ["All of it"]);
     assert_eq!(content(&hub, &main, "a").await, b"2");
     let tag = hub.snapshot(kind, id, "v1").await.unwrap();
     assert_eq!(content(&hub, &tag, "a").await, b"1", "other references are not touched");
