@@ -3,10 +3,6 @@
 use std::process::ExitCode;
 
 use huddle_node::{cli, commands, output};
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
