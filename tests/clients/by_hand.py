@@ -2,10 +2,13 @@
 
     python by_hand.py weights --write http://… --read http://… --token hf_…
     python by_hand.py large --write http://… --read http://… --token hf_… [--gib 2]
+    python by_hand.py huge --read http://… --repo <publisher>/<name> --file FILE
 
 `weights` wants a Python with torch and transformers. Any will do; without a graphics card, Debian's `python3-torch` is small,
 with `transformers==4.46.3 huggingface_hub==0.36.2 numpy<2 jinja2` in a venv that sees it. `large` wants one with huggingface_hub, and
-does `upload_large_folder` where that version has it. Writes at one gateway, reads at the other node's, like the matrix.
+does `upload_large_folder` where that version has it. `huge` wants one with hf_xet, and a repository with one file of more than
+50 GB that the other node published, for example `truncate -s 60G` with something written here and there; it fetches the first
+gigabytes of it as `hf download` does, and reads the rest in ranges. Writes at one gateway, reads at the other node's, like the matrix.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 MODEL = """
@@ -105,6 +109,39 @@ def large(args, repo, scratch):
     same(folder, scratch / "again")
 
 
+def huge(args, scratch):
+    """Downloads by Xet until the disk would be short, and checks what came; then ranges from all over the file."""
+    hf, name = Path(sys.executable).with_name("hf"), args.file.name
+    env = {**os.environ, "HF_ENDPOINT": args.read, "HF_HOME": f"{scratch}/home", "HF_XET_CACHE": f"{scratch}/xet"}
+    start = time.monotonic()
+    child = subprocess.Popen([hf, "download", args.repo, name, "--local-dir", scratch / "there"], env=env)
+    part, wanted = None, args.gib << 30
+    while not part or part.stat().st_blocks * 512 < wanted:
+        if child.poll() is not None:
+            sys.exit(f"hf download ended with {child.returncode}")
+        time.sleep(0.5)
+        part = next(scratch.glob("there/**/*.incomplete"), None)
+    child.kill()
+    child.wait()
+    print(f"{time.monotonic() - start:6.1f} s  {part.stat().st_blocks * 512 / 2**30:.1f} GiB of {name} came by hf download", flush=True)
+    size, checked = args.file.stat().st_size, 0
+    with open(args.file, "rb") as ours, open(part, "rb") as theirs:
+        for offset in range(0, wanted // 2, 1 << 26):  # pieces come side by side, so the end of what came may have gaps
+            one, other = (os.pread(file.fileno(), 1 << 16, offset) for file in (ours, theirs))
+            if one != other:
+                sys.exit(f"the bytes at {offset} differ")
+            checked += 1
+        for offset in [*range(0, size, size // 12), size - (1 << 20)]:
+            asked = urllib.request.Request(f"{args.read}/{args.repo}/resolve/main/{name}", headers={"Range": f"bytes={offset}-{offset + 0xfffff}"})
+            start = time.monotonic()
+            got = urllib.request.urlopen(asked, timeout=60).read()
+            ours.seek(offset)
+            if got != ours.read(1 << 20):
+                sys.exit(f"the range at {offset} differs")
+            print(f"{time.monotonic() - start:6.2f} s  1 MiB at {offset / 1e9:.1f} GB is right", flush=True)
+    print(f"        {checked} places of what came are right")
+
+
 def interrupted(args, repo, folder, home):
     env = {**os.environ, "HF_ENDPOINT": args.write, "HF_HOME": str(home), "HF_XET_CACHE": f"{home}/xet"}
     child = subprocess.Popen([sys.executable, "-c", LARGE, folder, f"{repo}-resumed", args.token], env=env,
@@ -127,14 +164,19 @@ def same(folder, there):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["weights", "large"])
-    parser.add_argument("--write", required=True, help="the gateway that is written to")
+    parser.add_argument("what", choices=["weights", "large", "huge"])
+    parser.add_argument("--write", help="the gateway that is written to")
     parser.add_argument("--read", required=True, help="the gateway of another node, that is read from")
-    parser.add_argument("--token", required=True, help="a token of the first that may write")
-    parser.add_argument("--gib", type=int, default=2, help="how large the folder is")
+    parser.add_argument("--token", help="a token of the first that may write")
+    parser.add_argument("--gib", type=int, default=2, help="how large the folder is, or how much of a huge file is fetched")
+    parser.add_argument("--repo", help="the repository with the huge file")
+    parser.add_argument("--file", type=Path, help="that file, as it was published")
     args = parser.parse_args()
 
     os.environ.pop("HF_TOKEN", None)
+    if args.what == "huge":
+        with tempfile.TemporaryDirectory(prefix="huddle-by-hand-") as scratch:
+            return huge(args, Path(scratch))
     import huggingface_hub as hub
 
     namespace = hub.HfApi(endpoint=args.write, token=args.token).whoami()["name"]
