@@ -4,6 +4,7 @@ pub(crate) mod body;
 mod patience;
 mod socket;
 mod table;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -118,9 +119,14 @@ impl Connection {
             let busy = activity.begin();
             request.extensions_mut().insert(LocalAddress(address));
             request.extensions_mut().insert(Peer(peer));
-            let request = request.map(|body| Body::new(Paced::new(Body::new(body), limits.body_stall)));
-            let answer = router.call(request);
-            async move { Ok::<_, Infallible>(answer.await?.map(|body| Held::new(body, busy))) }
+            let (head, body) = request.into_parts();
+            let (body, unread) = unread::lend(Body::new(Paced::new(Body::new(body), limits.body_stall)), &head.headers);
+            let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
+            async move {
+                let mut answer = answer.await?;
+                unread.settle(&mut answer).await;
+                Ok::<_, Infallible>(answer.map(|body| Held::new(body, busy)))
+            }
         });
         let socket = Socket::new(stream, activity.clone(), limits.read_stall);
         let connection = http1::Builder::new()

@@ -24,6 +24,7 @@ mod repos;
 mod revisions;
 mod routing;
 mod server;
+mod unread;
 mod uploads;
 mod weights;
 mod writer;
