@@ -169,7 +169,7 @@ mod tests {
                 return format!("{start}{{*place}}");
             }
         }
-        ["topic", "chunk", "grant"]
+        ["topic", "chunk", "grant", "number"]
             .iter()
             .fold(path, |path, name| path.replace(&format!("{{{name}}}"), &format!("{{*{name}}}")))
     }

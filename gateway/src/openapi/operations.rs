@@ -157,6 +157,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     send("post", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Tags a revision", JSON, Nothing),
     send("delete", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Removes a tag", NO_BODY, Nothing),
     send("post", "/api/{kinds}/{namespace}/{name}/super-squash/{revision}", "Forgets the history", JSON, Nothing),
+    get("/api/{kinds}/{namespace}/{name}/discussions", "Refused: none are kept", &[], Nothing),
+    send("post", "/api/{kinds}/{namespace}/{name}/discussions", "Refused: none are kept", NO_BODY, Nothing),
+    get("/api/{kinds}/{namespace}/{name}/discussions/{number}", "Refused: none are kept", &[], Nothing),
+    send("post", "/api/{kinds}/{namespace}/{name}/discussions/{number}", "Refused: none are kept", NO_BODY, Nothing),
     // Git LFS; what `/_lfs/` has, answers link to
     send("post", "{files}/{namespace}/{name}/info/lfs/objects/batch", "Where large files go", LFS, One("Object")),
     get("/_lfs/get/{oid}", "A large file", &[], Bytes),

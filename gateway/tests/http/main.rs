@@ -19,6 +19,7 @@ mod listings;
 mod lists;
 mod openapi;
 mod preupload;
+mod pull_requests;
 mod registry;
 mod repos;
 mod revisions;
