@@ -20,6 +20,7 @@ mod lists;
 mod openapi;
 mod preupload;
 mod pull_requests;
+mod pulling;
 mod registry;
 mod repos;
 mod revisions;
