@@ -12,6 +12,9 @@ mod config;
 mod date;
 mod error;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gguf;
 mod guard;
 mod header;
