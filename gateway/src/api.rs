@@ -18,7 +18,7 @@ pub(crate) mod listing;
 pub(crate) mod paths_info;
 pub(crate) mod people;
 pub(crate) mod preupload;
-mod pull_requests;
+pub(crate) mod pull_requests;
 pub(crate) mod quicksearch;
 pub(crate) mod refs;
 pub(crate) mod registry;

@@ -87,6 +87,9 @@ pub(crate) enum ApiError {
     /// A kind of repository nobody keeps here.
     #[error("repository not found: only models, datasets and spaces are kept here")]
     UnknownKind,
+    /// Nobody talks about repositories here.
+    #[error("discussions and pull requests are not kept here: commit to a branch, without `create_pr`")]
+    NoDiscussions,
     /// Nothing is served here.
     #[error("not found")]
     NoSuchRoute,
@@ -120,6 +123,7 @@ impl ApiError {
             | Self::NotYours { .. }
             | Self::ForeignOrigin { .. }
             | Self::InvalidLink
+            | Self::NoDiscussions
             | Self::NotFetched { .. } => StatusCode::FORBIDDEN,
             Self::Hub(HubError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Hub(HubError::Internal { .. }) | Self::OurFault => StatusCode::INTERNAL_SERVER_ERROR,

@@ -275,7 +275,7 @@ pub(crate) fn file_type_name(number: u64) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use futures::{FutureExt, stream};
 
     use super::*;
@@ -298,7 +298,7 @@ mod tests {
         [b"GGUF\x03\0\0\0", &counts[..], &pairs.concat(), &tensors.concat()].concat()
     }
 
-    fn sample() -> Vec<u8> {
+    pub(crate) fn sample() -> Vec<u8> {
         let words = [&8_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &text("<s>"), &text("a")].concat();
         let numbers = [&6_u32.to_le_bytes()[..], &3_u64.to_le_bytes(), &[0; 12]].concat();
         let nested = [&9_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &numbers, &words].concat();

@@ -18,6 +18,9 @@ use http::{
 
 use crate::{Gateway, error::ApiError};
 
+/// The longest path that a proxy may serve us under, in bytes.
+const MAX_PREFIX: usize = 200;
+
 /// The address of ours that a connection arrived at; `serve` adds it to every request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalAddress(pub(crate) SocketAddr);
@@ -27,7 +30,8 @@ pub(crate) struct LocalAddress(pub(crate) SocketAddr);
 pub(crate) struct Origin(String);
 
 impl Origin {
-    /// Returns it as text, such as `http://127.0.0.1:8080`.
+    /// Returns it as text, such as `http://127.0.0.1:8080`, or `https://example.org/hub` where a proxy serves the gateway
+    /// under a path and takes that away.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,8 +44,24 @@ impl<S: Sync> FromRequestParts<S> for Origin {
         let host = authority(&parts.uri, &parts.headers)?;
         // Behind a proxy that ends TLS.
         let is_https = parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
-        Ok(Self(format!("{}://{host}", if is_https { "https" } else { "http" })))
+        let prefix = parts.headers.get("x-forwarded-prefix").and_then(|prefix| prefix.to_str().ok());
+        let prefix = prefix.and_then(forwarded_prefix).unwrap_or_default();
+        Ok(Self(format!("{}://{host}{prefix}", if is_https { "https" } else { "http" })))
     }
+}
+
+/// Returns the path under which a proxy says that it serves this gateway, if it is one that can stand in a URL as it is:
+/// whoever asks without a proxy can only lead himself astray.
+fn forwarded_prefix(prefix: &str) -> Option<&str> {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let is_plain = |part: &str| {
+        let mut bytes = part.bytes();
+        !part.is_empty()
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+            && !part.starts_with('.')
+    };
+    let mut parts = prefix.strip_prefix('/')?.split('/');
+    (prefix.len() <= MAX_PREFIX && parts.all(is_plain)).then_some(prefix)
 }
 
 /// Refuses requests under a name that is not ours.
@@ -98,6 +118,32 @@ mod tests {
         }
         for host in ["evil.example", "127.0.0.1.evil.example", "notlocalhost", "localhost.evil.example", ""] {
             assert!(!is_allowed(host, true, &[]), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_plain_or_none() {
+        for (prefix, expected) in [("/hub", "/hub"), ("/hub/", "/hub"), ("/a/b-1_2.3~", "/a/b-1_2.3~")] {
+            assert_eq!(forwarded_prefix(prefix), Some(expected), "{prefix}");
+        }
+        let long = format!("/{}", "x".repeat(MAX_PREFIX));
+        for prefix in [
+            "",
+            "/",
+            "//evil.example",
+            "hub",
+            "/a//b",
+            "/../x",
+            "/a/./b",
+            "/a?b",
+            "/a b",
+            "/a>;",
+            "/%41",
+            "@x",
+            ":80/",
+            &long,
+        ] {
+            assert_eq!(forwarded_prefix(prefix), None, "{prefix}");
         }
     }
 

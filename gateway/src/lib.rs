@@ -12,6 +12,9 @@ mod config;
 mod date;
 mod error;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gguf;
 mod guard;
 mod header;
@@ -49,7 +52,8 @@ use tower_http::{
 use crate::{
     api::{
         account, branches, commit, commits, compare, fallback, info, lfs, listing, paths_info, people, preupload,
-        quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site, tags, tree, validate_yaml,
+        pull_requests, quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site, tags, tree,
+        validate_yaml,
     },
     facts::Facts,
     guard::{Clients, hub::GuardedHub},
@@ -156,6 +160,8 @@ fn reading() -> Routes {
             .route(&format!("{api}/commits/{{*place}}"), get(commits::list))
             .route(&format!("{api}/compare/{{*place}}"), get(compare::raw))
             .route(&format!("{api}/likers"), get(people::likers))
+            .route(&format!("{api}/discussions"), get(pull_requests::none).post(pull_requests::open_none))
+            .route(&format!("{api}/discussions/{{*number}}"), get(pull_requests::none).post(pull_requests::open_none))
             .route(&format!("{api}/safetensors-metadata/{{*place}}"), get(safetensors_metadata::headers))
             .route(&format!("{api}/auth-check"), get(account::auth_check))
             .route(&format!("{api}/auth-check/write"), get(account::auth_check_write));

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    io::{self, ErrorKind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use http::HeaderName;
 use tracing::{Instrument, debug, debug_span, error};
 
@@ -61,20 +60,19 @@ pub(crate) async fn observe(State(ids): State<RequestIds>, request: Request, nex
 pub(crate) async fn reading(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let is_file = !request.uri().path().starts_with("/api/");
     let limit = if is_file { gateway.options.file_within } else { gateway.options.answer_within };
-    within(limit, gateway.options.silent_for, request, next).await
+    within(limit, request, next).await
 }
 
 /// Ends the wait of who writes, counted from the last byte that came: an upload may take as long as it flows.
 pub(crate) async fn writing(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    within(gateway.options.written_within, gateway.options.silent_for, request, next).await
+    within(gateway.options.written_within, request, next).await
 }
 
 /// Waits for the head of an answer, `limit` from the last byte of the request on. The body of the answer may take as
 /// long as it needs.
-async fn within(limit: Duration, silence: Duration, request: Request, next: Next) -> Response {
+async fn within(limit: Duration, request: Request, next: Next) -> Response {
     let pulse = Pulse::default();
-    let request =
-        if request.body().is_end_stream() { request } else { request.map(|body| pulse.listen(body, silence)) };
+    let request = if request.body().is_end_stream() { request } else { request.map(|body| pulse.listen(body)) };
     let mut answer = std::pin::pin!(next.run(request));
     loop {
         let last = pulse.last();
@@ -108,25 +106,10 @@ impl Pulse {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Notes when bytes come, and ends the body with an error if none do for too long.
-    fn listen(&self, body: Body, silence: Duration) -> Body {
+    /// Notes when something comes. How long nothing may come is for `serve` to say.
+    fn listen(&self, body: Body) -> Body {
         let pulse = self.clone();
-        let pieces = stream::unfold(Some(body.into_data_stream()), move |body| {
-            let pulse = pulse.clone();
-            async move {
-                let mut body = body?;
-                let piece = tokio::time::timeout(silence, body.next()).await;
-                pulse.beat();
-                match piece {
-                    Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(body))),
-                    Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
-                    Ok(None) => None,
-                    Err(_) => Some((Err(io::Error::new(ErrorKind::TimedOut, "nothing came for too long")), None)),
-                }
-            }
-        });
-        let pieces = pieces.fuse(); // whoever reads may ask once more after the end
-        Body::from_stream(pieces)
+        Body::from_stream(body.into_data_stream().inspect(move |_| pulse.beat()))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod operations;
 mod schemas;
+mod written;
 
 use std::sync::LazyLock;
 
@@ -33,6 +34,10 @@ fn document() -> Value {
             paths.entry(path).or_insert_with(|| json!({}))[operation.method] = described;
         }
     }
+    let mut schemas = schemas::all();
+    if let (Some(all), Value::Object(written)) = (schemas.as_object_mut(), written::all()) {
+        all.extend(written);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +49,7 @@ fn document() -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": schemas::all(),
+            "schemas": schemas,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
         // A token is needed for what is private and for writing.
@@ -67,11 +72,12 @@ fn written_out(path: &str) -> Vec<(String, RepoKind)> {
 fn describe(operation: &Operation, path: &str, kind: RepoKind) -> Value {
     let in_path = path.split(['{', '}']).skip(1).step_by(2).map(path_parameter);
     let in_query = operation.query.iter().map(|name| query_parameter(name, kind));
+    let status = if matches!(operation.gives, Gives::Created) { "201" } else { "200" };
     let mut described = json!({
         "summary": operation.summary,
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
         "responses": {
-            "200": answer(&operation.gives),
+            status: answer(&operation.gives),
             "default": {
                 "description": "Not as asked; `X-Error-Code` says which exception a client raises",
                 "content": { "application/json": { "schema": reference("Error") } },
@@ -83,6 +89,12 @@ fn describe(operation: &Operation, path: &str, kind: RepoKind) -> Value {
             json!({ "description": "The part that `Range` asks for", "content": { "*/*": {} } });
         described["responses"]["304"] = json!({ "description": "`If-None-Match` names what the client has" });
         described["responses"]["416"] = json!({ "description": "The file has no such part" });
+    }
+    if path == "/api/validate-yaml" {
+        // That the card is wrong is an answer too, in the same form.
+        let either = json!({ "anyOf": [reference("Checked"), reference("Error")] });
+        described["responses"]["400"] =
+            json!({ "description": "It cannot be read", "content": { "application/json": { "schema": either } } });
     }
     if let Some(body) = &operation.body {
         described["requestBody"] = request_body(body);
@@ -127,7 +139,7 @@ fn flag() -> Value {
 fn request_body(body: &Body) -> Value {
     let schema = json!({ "schema": reference(body.schema) });
     let content: Map<String, Value> = body.types.iter().map(|&name| (name.to_owned(), schema.clone())).collect();
-    json!({ "required": true, "content": content })
+    json!({ "required": body.is_required, "content": content })
 }
 
 fn answer(gives: &Gives) -> Value {
@@ -146,6 +158,11 @@ fn answer(gives: &Gives) -> Value {
             let kind = "application/vnd.docker.distribution.manifest.v2+json";
             ("As asked", json!({ kind: { "schema": { "type": "object" } } }))
         }
+        Gives::Lfs(name) => ("As asked", json!({ "application/vnd.git-lfs+json": { "schema": reference(name) } })),
+        Gives::Lines(name) => {
+            ("As asked, one object a line", json!({ "application/x-ndjson": { "schema": reference(name) } }))
+        }
+        Gives::Created => return json!({ "description": "Made" }),
         Gives::Nothing => return json!({ "description": "Yes" }),
     };
     json!({ "description": description, "content": content })
@@ -169,7 +186,7 @@ mod tests {
                 return format!("{start}{{*place}}");
             }
         }
-        ["topic", "chunk", "grant"]
+        ["topic", "chunk", "grant", "number"]
             .iter()
             .fold(path, |path, name| path.replace(&format!("{{{name}}}"), &format!("{{*{name}}}")))
     }

@@ -17,8 +17,6 @@ pub struct Options {
     /// How long a client may wait after its last byte for what it writes to be written: a large upload is read once
     /// more before it is accepted.
     pub written_within: Duration,
-    /// How long a client may send nothing in the middle of a request.
-    pub silent_for: Duration,
     /// Whether reading needs a token too: so it should be where others than this machine can connect.
     pub read_needs_token: bool,
     /// A folder of this gateway's own for uploads that are under way. What is found there is removed. Without one,
@@ -113,7 +111,8 @@ pub struct ConnectionLimits {
     pub head_bytes: usize,
     /// How long a connection may be idle, or dawdle over the head of a request.
     pub head_within: Duration,
-    /// How long a client may take to send the next 4 KiB of a body.
+    /// How long a client may take to send the next 4 KiB of a body, not counting the time in which nobody reads it. Who
+    /// takes longer is told that the request broke off.
     pub body_stall: Duration,
     /// How long a client may take to read the next 4 KiB of an answer, once the buffers of the connection are full.
     pub read_stall: Duration,
@@ -128,7 +127,6 @@ impl Default for Options {
             file_within: Duration::from_secs(8),
             answer_within: Duration::from_secs(60),
             written_within: Duration::from_secs(30 * 60),
-            silent_for: Duration::from_secs(60),
             read_needs_token: false,
             staging: None,
             staging_limit: 256 << 30,

@@ -4,6 +4,7 @@ pub(crate) mod body;
 mod patience;
 mod socket;
 mod table;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -12,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::IntoResponse};
+use http::{HeaderValue, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -31,7 +33,8 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    ConnectionLimits,
+    ConnectionLimits, HubError,
+    error::ApiError,
     guard::Peer,
     host::LocalAddress,
     serve::{
@@ -48,7 +51,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\n\
     x-error-message: too many connections of this client\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Serves `router` until `shutdown`; answers under way then have some time to end.
+/// After the shutdown, how long a connection is kept for a request that may be on its way.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long a client is told to wait whose request comes after the shutdown.
+const RESTART: Duration = Duration::from_secs(5);
+
+/// Serves `router` until `shutdown`; answers under way then have some time to end. No new connections are taken, and a
+/// request that still comes on an open one is told to ask again, before the connection ends.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -109,6 +118,8 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream, router: Router, limits: ConnectionLimits) {
         let Self { peer, activity, mut is_open } = self;
+        let signal = is_open.clone();
+        let is_stopping = || signal.has_changed().is_err();
         let Ok(address) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "small answers may be delayed");
@@ -118,9 +129,21 @@ impl Connection {
             let busy = activity.begin();
             request.extensions_mut().insert(LocalAddress(address));
             request.extensions_mut().insert(Peer(peer));
-            let request = request.map(|body| Body::new(Paced::new(Body::new(body), limits.body_stall)));
-            let answer = router.call(request);
-            async move { Ok::<_, Infallible>(answer.await?.map(|body| Held::new(body, busy))) }
+            let (head, body) = request.into_parts();
+            let (body, unread) = unread::lend(Body::new(Paced::new(Body::new(body), limits.body_stall)), &head.headers);
+            let request = hyper::Request::from_parts(head, Body::new(body));
+            let answer = if is_stopping() { None } else { Some(router.call(request)) };
+            async move {
+                let mut answer = match answer {
+                    Some(answer) => answer.await?,
+                    None => stopping().into_response(),
+                };
+                unread.settle(&mut answer).await;
+                if is_stopping() {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer.map(|body| Held::new(body, busy)))
+            }
         });
         let socket = Socket::new(stream, activity.clone(), limits.read_stall);
         let connection = http1::Builder::new()
@@ -131,17 +154,25 @@ impl Connection {
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = &mut connection => ended,
-            _ = is_open.changed() => {
-                connection.as_mut().graceful_shutdown();
-                // Who has not finished asking has nothing to wait for.
-                if activity.idle_for(Instant::now()).is_some() {
-                    return;
-                }
-                connection.await
-            }
+            () = farewell(&mut is_open, &activity) => return,
         };
         if let Err(error) = ended {
             debug!(%error, "connection ended early");
         }
     }
+}
+
+/// Waits until the server is stopping and the connection has nothing more to do.
+async fn farewell(is_open: &mut watch::Receiver<()>, activity: &Activity) {
+    // Nothing is ever sent: it is over when there is nobody who could.
+    let _ = is_open.changed().await;
+    sleep(GRACE).await;
+    while activity.idle_for(Instant::now()).is_none_or(|idle| idle < GRACE) {
+        sleep(GRACE / 5).await;
+    }
+}
+
+/// Returns what a client is told whose request comes too late.
+fn stopping() -> ApiError {
+    HubError::Unavailable { reason: "this gateway is stopping; ask again".to_owned(), retry_after: RESTART }.into()
 }

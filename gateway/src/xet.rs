@@ -19,6 +19,8 @@ mod body;
 mod chunk;
 pub(crate) mod download;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hash;
 mod quota;
 mod shard;

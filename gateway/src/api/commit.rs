@@ -42,7 +42,7 @@ pub(crate) async fn commit(
     query: Query,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    pull_requests::refuse(&query)?;
+    pull_requests::refuse(&target, &query)?;
     let branch = target.branch()?;
     writer.must_own(&target.snapshot(&gateway).await?.repo)?;
     let change = read(&*gateway.hub, Lines::new(body.into_data_stream().boxed()), branch).await?;

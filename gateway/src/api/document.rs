@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::{Gateway, config, facts::Fact, hub::Snapshot};
+use crate::{Gateway, config, error::ApiError, facts::Fact, hub::Snapshot};
 
 /// How much is read of a README or another text, in bytes; the front matter of a card ends within 64 KiB.
 const MAX_DOCUMENT: u64 = 1 << 20;
@@ -22,7 +22,7 @@ const READ_WITHIN: Duration = Duration::from_secs(2);
 /// Returns the front matter of the README.
 pub(super) async fn card_data(gateway: &Gateway, snapshot: &Snapshot) -> Option<Arc<Value>> {
     let readme = ordinary(snapshot, "README.md")?;
-    known(gateway, readme, Fact::Card, async {
+    known(gateway, snapshot, readme, Fact::Card, async {
         let text = start(gateway, snapshot, readme, MAX_DOCUMENT).await?;
         Ok(Card::front_matter(&String::from_utf8_lossy(&text)).unwrap_or_default())
     })
@@ -45,7 +45,7 @@ pub(super) async fn model_config(gateway: &Gateway, snapshot: &Snapshot) -> Opti
 
 async fn config_file(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Arc<Value>> {
     let file = ordinary(snapshot, path)?;
-    known(gateway, file, Fact::Config, async {
+    known(gateway, snapshot, file, Fact::Config, async {
         let text = start(gateway, snapshot, file, MAX_CONFIG).await?;
         Ok(config::shown(&text).filter(|shown: &Map<_, _>| !shown.is_empty()).map_or(Value::Null, Value::from))
     })
@@ -53,8 +53,12 @@ async fn config_file(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Opti
 }
 
 /// Returns the whole of a text, if it is one.
-pub(super) async fn text(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
-    known(gateway, file, Fact::Text, async {
+pub(super) async fn text(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    file: &FileEntry,
+) -> Result<Option<Arc<Value>>, ApiError> {
+    find_out(gateway, snapshot, file, Fact::Text, async {
         let text = start(gateway, snapshot, file, file.size).await?;
         Ok(String::from_utf8(text).map_or(Value::Null, Value::from))
     })
@@ -62,16 +66,17 @@ pub(super) async fn text(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntr
 }
 
 /// Returns the SHA-256 of a file in hexadecimal digits; that of one which is not a large file is computed.
-pub(super) async fn sha256(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<String> {
+pub(super) async fn sha256(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Result<String, ApiError> {
     if let Some(sha256) = file.sha256 {
-        return Some(sha256.to_string());
+        return Ok(sha256.to_string());
     }
-    let known = known(gateway, file, Fact::Sha256, async {
+    let found = find_out(gateway, snapshot, file, Fact::Sha256, async {
         let _turn = gateway.facts.turn().await;
         let content = start(gateway, snapshot, file, LFS_THRESHOLD).await?;
         Ok(hex(&content).into())
     });
-    Some(known.await?.as_str()?.to_owned())
+    let found = found.await?;
+    found.as_deref().and_then(Value::as_str).map(str::to_owned).ok_or_else(ApiError::still_looking)
 }
 
 /// Returns the SHA-256 of some bytes in hexadecimal digits.
@@ -79,43 +84,52 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     huddle_protocol::Sha256(Sha256::digest(bytes).into()).to_string()
 }
 
-/// Returns a fact about a file that is kept, or finds it out; nothing, if it cannot be found out now.
+/// Returns a fact about a file, as [`find_out`] does; nothing, if it cannot be found out now.
 pub(super) async fn known(
     gateway: &Gateway,
+    snapshot: &Snapshot,
     file: &FileEntry,
     fact: Fact,
-    find_out: impl Future<Output = io::Result<Value>>,
+    reading: impl Future<Output = Result<Value, ApiError>>,
 ) -> Option<Arc<Value>> {
-    let value = match gateway.facts.get(fact, file.blake3) {
-        Some(value) => value,
-        None => gateway.facts.keep(fact, file.blake3, in_time(file, find_out).await?),
-    };
-    Some(value).filter(|value| !value.is_null())
+    shown(file, in_time(find_out(gateway, snapshot, file, fact, reading)).await).flatten()
 }
 
-async fn in_time<T>(file: &FileEntry, reading: impl Future<Output = io::Result<T>>) -> Option<T> {
-    match timeout(READ_WITHIN, reading).await {
-        Ok(Ok(read)) => Some(read),
-        Ok(Err(error)) => {
-            debug!(path = %file.path, %error, "not shown");
-            None
+/// Returns a fact about a file that is kept, or finds it out; nothing, if the file says nothing of it.
+///
+/// # Errors
+/// If the file cannot be read now, or not for this client.
+pub(super) async fn find_out(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    file: &FileEntry,
+    fact: Fact,
+    reading: impl Future<Output = Result<Value, ApiError>>,
+) -> Result<Option<Arc<Value>>, ApiError> {
+    let value = match gateway.facts.get(fact, file.blake3) {
+        Some(value) => value,
+        None => {
+            // Whether the client may read it comes first, for however long it waits for that.
+            let _pass = gateway.hub.may_read(snapshot, file).await?;
+            gateway.facts.keep(fact, file.blake3, in_time(reading).await?)
         }
-        Err(_) => {
-            debug!(path = %file.path, "not here yet, so not shown");
-            None
-        }
-    }
+    };
+    Ok(Some(value).filter(|value| !value.is_null()))
+}
+
+async fn in_time<T>(reading: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    timeout(READ_WITHIN, reading).await.unwrap_or_else(|_| Err(ApiError::still_looking()))
+}
+
+/// Returns what was read of a file that is only shown if it was.
+fn shown<T>(file: &FileEntry, read: Result<T, ApiError>) -> Option<T> {
+    read.inspect_err(|error| debug!(path = %file.path, %error, "not shown")).ok()
 }
 
 /// Reads the start of the ordinary file at a path; nothing, if it cannot be read now.
 pub(super) async fn read(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Vec<u8>> {
     let file = ordinary(snapshot, path)?;
-    in_time(file, start(gateway, snapshot, file, MAX_DOCUMENT)).await
-}
-
-/// Reports whether a file was read and found to say nothing, rather than not read.
-pub(super) fn says_nothing(gateway: &Gateway, file: &FileEntry, fact: Fact) -> bool {
-    gateway.facts.get(fact, file.blake3).is_some_and(|known| known.is_null())
+    shown(file, in_time(start(gateway, snapshot, file, MAX_DOCUMENT)).await)
 }
 
 /// Returns the file at a path, if it is no symbolic link.
@@ -124,24 +138,38 @@ pub(super) fn ordinary<'a>(snapshot: &'a Snapshot, path: &str) -> Option<&'a Fil
 }
 
 /// Reads the start of a file, at most `limit` bytes.
-pub(super) async fn start(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) async fn start(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    file: &FileEntry,
+    limit: u64,
+) -> Result<Vec<u8>, ApiError> {
     part(gateway, snapshot, file, 0..file.size.min(limit)).await
 }
 
 /// Reads a range of a file, which is within its size.
+///
+/// # Errors
+/// If the client may not read it, or if it cannot be read now.
 pub(super) async fn part(
     gateway: &Gateway,
     snapshot: &Snapshot,
     file: &FileEntry,
     range: std::ops::Range<u64>,
-) -> io::Result<Vec<u8>> {
+) -> Result<Vec<u8>, ApiError> {
     if range.is_empty() {
         return Ok(Vec::new());
     }
-    let stream = gateway.hub.read(snapshot, file, range).await.map_err(io::Error::other)?;
+    let stream = gateway.hub.read(snapshot, file, range).await?;
     let append = async |mut all: Vec<u8>, bytes: Bytes| {
         all.extend_from_slice(&bytes);
         Ok(all)
     };
-    stream.try_fold(Vec::new(), append).await
+    stream.try_fold(Vec::new(), append).await.map_err(|error| broken_off(file, &error))
+}
+
+/// Returns that a file was not read to its end, which may be otherwise when it is read again.
+pub(super) fn broken_off(file: &FileEntry, error: &io::Error) -> ApiError {
+    debug!(path = %file.path, %error, "not read");
+    ApiError::still_looking()
 }

@@ -47,7 +47,7 @@ pub(crate) async fn check(
     query: Query,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    pull_requests::refuse(&query)?;
+    pull_requests::refuse(&target, &query)?;
     let asked: Asked = body::json(body, MAX_BODY).await?;
     target.branch()?;
     let snapshot = target.snapshot(&gateway).await?;

@@ -35,13 +35,13 @@ async fn gather(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Result<St
     let bad = |reason: String| ApiError::BadRequest { reason };
     let missing = |path: &str| ApiError::EntryNotFound { path: path.to_owned(), commit: snapshot.manifest.revision() };
     let file = ordinary(snapshot, path).ok_or_else(|| missing(path))?;
-    let text = start(gateway, snapshot, file, safetensors::MAX_HEADER).await.map_err(|_| ApiError::still_looking())?;
+    let text = start(gateway, snapshot, file, safetensors::MAX_HEADER).await?;
     let index = Index::read(&text).ok_or_else(|| bad(format!("`{path}` is no index of safetensors files")))?;
     let mut answer = format!(r#"{{"index":{{"metadata":{}}},"headers":{{"#, index.metadata);
     for (at, name) in index.shards.iter().enumerate() {
         let path = weights::beside(file, name);
         let shard = ordinary(snapshot, &path).ok_or_else(|| missing(&path))?;
-        let header = weights::header(gateway, snapshot, shard).await.map_err(|_| ApiError::still_looking())?;
+        let header = weights::header(gateway, snapshot, shard).await?;
         // Counted only to know that it is a header, which then stands here as it is.
         let header = header.filter(|header| safetensors::parameters(header).is_some());
         let header = header.and_then(|header| String::from_utf8(header).ok());

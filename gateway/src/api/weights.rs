@@ -1,14 +1,15 @@
 //! What the headers of weights say: how many parameters there are, and for GGUF how the model is used.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use huddle_protocol::{FileEntry, Mode};
 use serde_json::{Map, Value, json};
 
-use super::document::{known, ordinary, part, start};
+use super::document::{broken_off, find_out, known, ordinary, part, start};
 use crate::{
     Gateway,
+    error::ApiError,
     facts::Fact,
     gguf::{self, Gguf, GgufError},
     hub::Snapshot,
@@ -42,7 +43,7 @@ pub(super) async fn safetensors(gateway: &Gateway, snapshot: &Snapshot) -> Optio
 }
 
 async fn parameters(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
-    known(gateway, file, Fact::Parameters, async {
+    known(gateway, snapshot, file, Fact::Parameters, async {
         let _turn = gateway.facts.turn().await;
         let header = header(gateway, snapshot, file).await?;
         let counted = header.as_deref().and_then(safetensors::parameters);
@@ -52,7 +53,11 @@ async fn parameters(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) ->
 }
 
 /// Reads the header of a `.safetensors` file, if it has one.
-pub(super) async fn header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn header(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    file: &FileEntry,
+) -> Result<Option<Vec<u8>>, ApiError> {
     let first = start(gateway, snapshot, file, safetensors::LENGTH).await?;
     let Some(length) = safetensors::header_length(&first, file.size) else { return Ok(None) };
     let range = safetensors::LENGTH..safetensors::LENGTH + length;
@@ -61,7 +66,7 @@ pub(super) async fn header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEn
 
 /// Returns the files that an index names.
 async fn shards<'a>(gateway: &Gateway, snapshot: &'a Snapshot, index: &FileEntry) -> Option<Vec<&'a FileEntry>> {
-    let names = known(gateway, index, Fact::Shards, async {
+    let names = known(gateway, snapshot, index, Fact::Shards, async {
         let _turn = gateway.facts.turn().await;
         let text = start(gateway, snapshot, index, safetensors::MAX_HEADER).await?;
         Ok(Index::read(&text).map_or(Value::Null, |index| json!(index.shards)))
@@ -80,20 +85,24 @@ pub(super) fn beside(file: &FileEntry, name: &str) -> String {
 pub(super) async fn gguf(gateway: &Gateway, snapshot: &Snapshot) -> Option<Value> {
     let is_gguf = |file: &&FileEntry| file.path.as_str().ends_with(".gguf") && file.mode != Mode::Symlink;
     let first = snapshot.manifest.files().iter().filter(is_gguf).min_by_key(|file| file.path.name().contains("mmproj"));
-    let mut shown = gguf_header(gateway, snapshot, first?).await?.as_ref().clone();
+    let mut shown = gguf_header(gateway, snapshot, first?).await.ok()??.as_ref().clone();
     let map = shown.as_object_mut()?;
     map.retain(|name, value| !value.is_null() && !matches!(name.as_str(), "size_label" | "file_type"));
     Some(shown)
 }
 
-/// Returns the header of a GGUF file.
-pub(super) async fn gguf_header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Option<Arc<Value>> {
-    known(gateway, file, Fact::Gguf, async {
+/// Returns the header of a GGUF file, if it has one.
+pub(super) async fn gguf_header(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    file: &FileEntry,
+) -> Result<Option<Arc<Value>>, ApiError> {
+    find_out(gateway, snapshot, file, Fact::Gguf, async {
         if file.size == 0 {
             return Ok(Value::Null);
         }
         let range = 0..file.size.min(gguf::MAX_HEADER);
-        let stream = gateway.hub.read(snapshot, file, range).await.map_err(io::Error::other)?;
+        let stream = gateway.hub.read(snapshot, file, range).await?;
         match gguf::read(stream).await {
             Ok(Gguf { architecture, context_length, chat_template, size_label, file_type, parameters }) => Ok(json!({
                 "total": parameters,
@@ -104,7 +113,7 @@ pub(super) async fn gguf_header(gateway: &Gateway, snapshot: &Snapshot, file: &F
                 "file_type": file_type,
             })),
             Err(GgufError::Invalid(_)) => Ok(Value::Null),
-            Err(GgufError::Io(error)) => Err(error),
+            Err(GgufError::Io(error)) => Err(broken_off(file, &error)),
         }
     })
     .await

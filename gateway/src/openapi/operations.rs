@@ -16,6 +16,7 @@ pub(super) struct Operation {
 /// What a request carries.
 #[derive(Debug)]
 pub(super) struct Body {
+    pub(super) is_required: bool,
     pub(super) types: &'static [&'static str],
     pub(super) schema: &'static str,
 }
@@ -31,10 +32,16 @@ pub(super) enum Gives {
     Text,
     /// What a registry says of a model.
     Manifest,
+    /// An object of a schema, as the API of Git LFS has it.
+    Lfs(&'static str),
+    /// Such objects, one a line.
+    Lines(&'static str),
+    /// That something was made.
+    Created,
     Nothing,
 }
 
-use Gives::{Bytes, Manifest, Many, Nothing, One, Text};
+use Gives::{Bytes, Created, Lfs, Lines, Manifest, Many, Nothing, One, Text};
 
 const fn get(path: &'static str, summary: &'static str, query: &'static [&'static str], gives: Gives) -> Operation {
     Operation { method: "get", path, summary, query, body: None, gives }
@@ -54,10 +61,29 @@ const fn send(
 type Takes = Option<Body>;
 
 const NO_BODY: Takes = None;
-const JSON: Takes = Some(Body { types: &["application/json"], schema: "Object" });
-const LINES: Takes = Some(Body { types: &["application/x-ndjson"], schema: "Object" });
-const LFS: Takes = Some(Body { types: &["application/vnd.git-lfs+json"], schema: "Object" });
-const BINARY: Takes = Some(Body { types: &["application/octet-stream"], schema: "Bytes" });
+const BINARY: Takes = required(&["application/octet-stream"], "Bytes");
+const PATHS: Takes = required(&["application/json", "application/x-www-form-urlencoded"], "Paths");
+
+const fn required(types: &'static [&'static str], schema: &'static str) -> Takes {
+    Some(Body { is_required: true, types, schema })
+}
+
+const fn json(schema: &'static str) -> Takes {
+    required(&["application/json"], schema)
+}
+
+/// JSON that may be left out.
+const fn may_be(schema: &'static str) -> Takes {
+    Some(Body { is_required: false, types: &["application/json"], schema })
+}
+
+const fn lines(schema: &'static str) -> Takes {
+    required(&["application/x-ndjson"], schema)
+}
+
+const fn lfs(schema: &'static str) -> Takes {
+    required(&["application/vnd.git-lfs+json"], schema)
+}
 
 const LIST: &[&str] = &[
     "search",
@@ -116,7 +142,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/api/{kinds}/{namespace}/{name}/paths-info/{revision}",
         summary: "What is at these paths",
         query: &[],
-        body: Some(Body { types: &["application/json", "application/x-www-form-urlencoded"], schema: "Paths" }),
+        body: PATHS,
         gives: Many("Entry"),
     },
     get("/api/{kinds}/{namespace}/{name}/refs", "Its branches and tags", &["include_prs"], One("References")),
@@ -144,40 +170,68 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/v2/{namespace}/{name}/manifests/{tag}", "What makes a model", &[], Manifest),
     get("/v2/{namespace}/{name}/blobs/{digest}", "A part of it", &[], Bytes),
     // Writing
-    send("post", "/api/validate-yaml", "Checks the front matter of a card", JSON, One("Object")),
+    send("post", "/api/validate-yaml", "Checks the front matter of a card", json("Readme"), One("Checked")),
     get("/api/{kinds}/{namespace}/{name}/auth-check/write", "Whether the client may write to it", &[], Nothing),
-    send("post", "/api/repos/create", "Makes a repository", JSON, One("Object")),
-    send("delete", "/api/repos/delete", "Takes a repository back", JSON, Nothing),
-    send("post", "/api/repos/move", "Renames a repository", JSON, Nothing),
-    send("put", "/api/{kinds}/{namespace}/{name}/settings", "Says who may see it", JSON, One("Object")),
-    send("post", "/api/{kinds}/{namespace}/{name}/preupload/{revision}", "How to send files", JSON, One("Object")),
-    send("post", "/api/{kinds}/{namespace}/{name}/commit/{revision}", "Adds a commit", LINES, One("Object")),
-    send("post", "/api/{kinds}/{namespace}/{name}/branch/{revision}", "Makes a branch", JSON, Nothing),
-    send("delete", "/api/{kinds}/{namespace}/{name}/branch/{revision}", "Removes a branch", NO_BODY, Nothing),
-    send("post", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Tags a revision", JSON, Nothing),
-    send("delete", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Removes a tag", NO_BODY, Nothing),
-    send("post", "/api/{kinds}/{namespace}/{name}/super-squash/{revision}", "Forgets the history", JSON, Nothing),
+    send("post", "/api/repos/create", "Makes a repository", json("NewRepository"), One("MadeRepository")),
+    send("delete", "/api/repos/delete", "Takes a repository back", json("NamedRepository"), One("Done")),
+    send("post", "/api/repos/move", "Renames a repository", json("Rename"), One("Renamed")),
+    send("put", "/api/{kinds}/{namespace}/{name}/settings", "Says who may see it", json("Settings"), One("Set")),
+    send(
+        "post",
+        "/api/{kinds}/{namespace}/{name}/preupload/{revision}",
+        "How to send files",
+        json("Announced"),
+        One("Routes"),
+    ),
+    send(
+        "post",
+        "/api/{kinds}/{namespace}/{name}/commit/{revision}",
+        "Adds a commit to a branch",
+        lines("Steps"),
+        One("Committed"),
+    ),
+    send("post", "/api/{kinds}/{namespace}/{name}/branch/{revision}", "Makes a branch", may_be("NewBranch"), Created),
+    send("delete", "/api/{kinds}/{namespace}/{name}/branch/{revision}", "Removes a branch", NO_BODY, One("Done")),
+    send("post", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Tags a revision", json("NewTag"), Created),
+    send("delete", "/api/{kinds}/{namespace}/{name}/tag/{revision}", "Removes a tag", NO_BODY, One("Done")),
+    send(
+        "post",
+        "/api/{kinds}/{namespace}/{name}/super-squash/{revision}",
+        "Forgets the history of a branch",
+        may_be("Squash"),
+        One("Squashed"),
+    ),
+    get("/api/{kinds}/{namespace}/{name}/discussions", "Refused: none are kept", &[], Nothing),
+    send("post", "/api/{kinds}/{namespace}/{name}/discussions", "Refused: none are kept", NO_BODY, Nothing),
+    get("/api/{kinds}/{namespace}/{name}/discussions/{number}", "Refused: none are kept", &[], Nothing),
+    send("post", "/api/{kinds}/{namespace}/{name}/discussions/{number}", "Refused: none are kept", NO_BODY, Nothing),
     // Git LFS; what `/_lfs/` has, answers link to
-    send("post", "{files}/{namespace}/{name}/info/lfs/objects/batch", "Where large files go", LFS, One("Object")),
+    send(
+        "post",
+        "{files}/{namespace}/{name}/info/lfs/objects/batch",
+        "Where large files go",
+        lfs("Batch"),
+        Lfs("Places"),
+    ),
     get("/_lfs/get/{oid}", "A large file", &[], Bytes),
-    send("put", "/_lfs/put/{oid}", "Takes a large file", BINARY, Nothing),
-    send("put", "/_lfs/part/{oid}", "Takes a part of one", BINARY, Nothing),
-    send("post", "/_lfs/complete/{oid}", "Puts the parts together", JSON, One("Object")),
-    send("post", "/_lfs/verify/{oid}", "Whether it has arrived", LFS, Nothing),
+    send("put", "/_lfs/put/{oid}", "Takes a large file", BINARY, One("Done")),
+    send("put", "/_lfs/part/{oid}", "Takes a part of one", BINARY, One("Done")),
+    send("post", "/_lfs/complete/{oid}", "Puts the parts together", json("Parts"), One("Done")),
+    send("post", "/_lfs/verify/{oid}", "Whether it has arrived", lfs("LargeFile"), One("Done")),
     // Xet; what `/cas/` has, answers link to
-    get("/api/{kinds}/{namespace}/{name}/xet-read-token/{revision}", "Where to download", &[], One("Object")),
-    get("/api/{kinds}/{namespace}/{name}/xet-write-token/{revision}", "Where to upload", &[], One("Object")),
-    get("/cas/down/{kind}/{id}/{revision}/v1/reconstructions/{file}", "What makes a file", &[], One("Object")),
-    get("/cas/down/{kind}/{id}/{revision}/v2/reconstructions/{file}", "What makes a file", &[], One("Object")),
+    get("/api/{kinds}/{namespace}/{name}/xet-read-token/{revision}", "Where to download", &[], One("XetToken")),
+    get("/api/{kinds}/{namespace}/{name}/xet-write-token/{revision}", "Where to upload", &[], One("XetToken")),
+    get("/cas/down/{kind}/{id}/{revision}/v1/reconstructions/{file}", "What makes a file", &[], One("Reconstruction")),
+    get("/cas/down/{kind}/{id}/{revision}/v2/reconstructions/{file}", "What makes a file", &[], One("Reconstruction")),
     get("/cas/down/{kind}/{id}/{revision}/xorbs/{file}/{index}", "A part of it", &[], Bytes),
-    send("post", "/cas/down/{kind}/{id}/{revision}/v1/telemetry", "Takes note of nothing", JSON, Nothing),
+    send("post", "/cas/down/{kind}/{id}/{revision}/v1/telemetry", "Takes note of nothing", json("Object"), Nothing),
     send("head", "/cas/up/{generation}/v1/xorbs/default/{xorb}", "Whether a xorb is here", NO_BODY, Nothing),
-    send("post", "/cas/up/{generation}/v1/xorbs/default/{xorb}", "Takes a xorb", BINARY, One("Object")),
-    send("post", "/cas/up/{generation}/v1/shards", "Takes files made of xorbs", BINARY, One("Object")),
-    send("post", "/cas/up/{generation}/v2/shards", "Takes files made of xorbs", BINARY, One("Object")),
+    send("post", "/cas/up/{generation}/v1/xorbs/default/{xorb}", "Takes a xorb", BINARY, One("XorbTaken")),
+    send("post", "/cas/up/{generation}/v1/shards", "Takes files made of xorbs", BINARY, One("ShardTaken")),
+    send("post", "/cas/up/{generation}/v2/shards", "The same, telling how far it is", BINARY, Lines("Progress")),
     get("/cas/up/{generation}/v1/chunks/{chunk}", "Not found", &[], Nothing),
     send("post", "/cas/up/{generation}/v1/chunks/{chunk}", "Not found", NO_BODY, Nothing),
     get("/cas/up/{generation}/v1/xorb-grants/{grant}", "Not found", &[], Nothing),
     send("post", "/cas/up/{generation}/v1/xorb-grants/{grant}", "Not found", NO_BODY, Nothing),
-    send("post", "/cas/up/{generation}/v1/telemetry", "Takes note of nothing", JSON, Nothing),
+    send("post", "/cas/up/{generation}/v1/telemetry", "Takes note of nothing", json("Object"), Nothing),
 ];

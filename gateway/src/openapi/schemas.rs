@@ -68,7 +68,8 @@ pub(super) fn all() -> Value {
     })
 }
 
+/// Describes an object that has at least some of these fields.
 #[expect(clippy::needless_pass_by_value, reason = "the fields are written where they are passed")]
-fn object(required: &[&str], properties: Value) -> Value {
+pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }

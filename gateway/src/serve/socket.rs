@@ -1,4 +1,5 @@
-//! A TCP connection that is cut when its client stops reading, and that tells whether it is idle.
+//! A TCP connection that is cut when its client stops reading, that tells whether it is idle, and that ends so that its
+//! client gets the last answer.
 
 use std::{
     io::{self, IoSlice},
@@ -14,6 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 use super::patience::Patience;
@@ -56,6 +58,11 @@ impl Drop for Busy {
     }
 }
 
+/// For how long what a client still sends is thrown away after the last answer, as long as something comes.
+const LINGER: Duration = Duration::from_secs(30);
+/// For how long after the last answer a client may send nothing and stay.
+const LINGER_SILENT: Duration = Duration::from_secs(5);
+
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -64,11 +71,37 @@ pub(super) struct Socket {
     patience: Patience,
     /// Held while there is something that the client does not read.
     blocked: Option<Busy>,
+    /// There once the last answer was sent.
+    farewell: Option<Farewell>,
+}
+
+/// Reads what a client still sends after the last answer. Closed with something unread, TCP resets the connection, and a
+/// client that writes its whole request first would never see the answer.
+#[derive(Debug)]
+struct Farewell {
+    end: Pin<Box<Sleep>>,
+    patience: Patience,
+}
+
+impl Farewell {
+    /// Is ready when the client left, or had its time.
+    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [0; 8 << 10];
+        while self.end.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.patience.moved(buffer.filled().len()),
+                Poll::Ready(_) => break,
+                Poll::Pending => return self.patience.poll_end(cx),
+            }
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, read_stall: Duration) -> Self {
-        Self { stream, activity, patience: Patience::new(read_stall), blocked: None }
+        Self { stream, activity, patience: Patience::new(read_stall), blocked: None, farewell: None }
     }
 
     fn written(&mut self, result: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -119,7 +152,13 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, farewell, .. } = self.get_mut();
+        if farewell.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+        }
+        let begin = || Farewell { end: Box::pin(sleep(LINGER)), patience: Patience::new(LINGER_SILENT) };
+        ready!(farewell.get_or_insert_with(begin).poll(stream, cx));
+        Poll::Ready(Ok(()))
     }
 }

@@ -175,7 +175,7 @@ async fn a_commit_has_an_end() {
 async fn only_branches_are_committed_to() {
     let gateway = Gateway::with_own_model().await;
     let commit = gateway.get(&api()).await.json()["sha"].as_str().unwrap().to_owned();
-    for place in [commit.as_str(), "nowhere", "refs%2Fpr%2F1"] {
+    for place in [commit.as_str(), "nowhere", "refs%2Fheads%2Fnowhere"] {
         let answer = gateway.change(place, &[file_line("a", b"a")]).await;
         assert_eq!((answer.status, answer.header("x-error-code")), (404, Some("RevisionNotFound")), "{place}");
     }

@@ -11,7 +11,8 @@ use tokio::{
 
 use crate::{
     client::{Answer, Gateway, sample},
-    fake_hub::{FakeHub, Fault, authoring::WRITER as TOKEN},
+    fake_hub::{FakeHub, FakeRepo, Fault, authoring::WRITER as TOKEN},
+    fixtures::{gguf, safetensors},
 };
 
 const CONFIG: &str = "/org/Model/resolve/main/config.json";
@@ -135,4 +136,45 @@ async fn a_client_reads_so_many_cold_files_at_once_and_leaving_frees_them() {
         sleep(Duration::from_millis(10)).await;
     }
     drop(begin(&gateway, other, header).await);
+}
+
+/// A repository of which answers are made from what its files say.
+fn told_by_files() -> FakeHub {
+    let index: &[u8] = br#"{"metadata": {}, "weight_map": {"a": "m-1.safetensors"}}"#;
+    let (model, part) = (gguf("x", 15), safetensors(&[("a", "F32", &[2000])]));
+    let files: &[(&str, &[u8])] =
+        &[("a-Q4_K_M.gguf", &model), ("model.safetensors.index.json", index), ("m-1.safetensors", &part)];
+    FakeHub::new(vec![FakeRepo::new().commit("hf:org/Model", files, &["refs/heads/main"])])
+}
+
+const MADE_FROM_FILES: [&str; 3] = [
+    "/v2/org/Model/manifests/latest",
+    "/v2/org/Model/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "/api/models/org/Model/safetensors-metadata/model.safetensors.index.json",
+];
+
+#[tokio::test]
+async fn an_answer_made_from_files_that_are_not_fetched_says_so() {
+    let gateway = gateway(told_by_files().cold(HELD), Fetch::Local).await;
+    for path in MADE_FROM_FILES {
+        let refused = from_elsewhere(&gateway, path).await;
+        assert_eq!((refused.status, refused.header("x-error-code")), (403, Some("GatedRepo")), "{path}");
+        assert!(refused.header("x-error-message").unwrap().contains("fetches nothing; log in"), "{path}");
+    }
+    // What somebody else had fetched is known.
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(gateway.get_with(MADE_FROM_FILES[0], &[ELSEWHERE, ("Authorization", &bearer)]).await.status, 200);
+    assert_eq!(from_elsewhere(&gateway, MADE_FROM_FILES[0]).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_made_from_files_counts_those_that_a_client_reads_already() {
+    let clients = ClientLimits { cold_files: 1, cold_within: Duration::from_secs(3), ..ClientLimits::default() };
+    let hub = told_by_files().cold(TRUSTED).with(Fault::StallsAfter(10));
+    let gateway = Gateway::start(hub, Options { clients, ..Options::default() }).await;
+    let _reading = begin(&gateway, "/org/Model/resolve/main/m-1.safetensors", "X-Forwarded-For: 192.0.2.7").await;
+    for path in MADE_FROM_FILES {
+        let refused = from_elsewhere(&gateway, path).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("10")), "{path}");
+    }
 }

@@ -105,3 +105,17 @@ async fn a_name_that_was_rebound_to_loopback_is_refused() {
     assert_eq!(gateway.get_with("/healthz", &[("Host", "hub.example:8080")]).await.status, 200);
     assert_eq!(gateway.get_with("/healthz", &[("Host", "evil.example")]).await.status, 403);
 }
+
+#[tokio::test]
+async fn addresses_lead_through_a_proxy_that_serves_the_gateway_under_a_path() {
+    let gateway = Gateway::sample().await;
+    let path = "/api/models/org/Model/tree/main?limit=1";
+    for (prefix, start) in
+        [("/hub", "/hub/api/"), ("/a/b/", "/a/b/api/"), ("//evil.example", "/api/"), ("/x>;", "/api/")]
+    {
+        let proxied = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Prefix", prefix)];
+        let answer = gateway.get_with(path, &proxied).await;
+        let expected = format!("<https://{}{start}models/org/Model/tree/", gateway.address);
+        assert!(answer.header("link").unwrap().starts_with(&expected), "{prefix}");
+    }
+}

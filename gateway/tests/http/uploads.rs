@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_gateway::Options;
+use huddle_gateway::{ConnectionLimits, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -194,10 +194,10 @@ async fn a_client_that_leaves_in_the_middle_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn an_upload_may_be_slow_but_not_silent() {
-    let silent_for = Duration::from_millis(400);
+    let body_stall = Duration::from_millis(400);
     let quick = Duration::from_millis(500);
     let gateway = Gateway::own_model_with(Options {
-        silent_for,
+        connections: ConnectionLimits { body_stall, ..ConnectionLimits::default() },
         file_within: quick,
         answer_within: quick,
         written_within: quick,
@@ -224,5 +224,5 @@ async fn an_upload_may_be_slow_but_not_silent() {
     let mut stream = begin(&gateway, &path, bytes.len()).await;
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 400");
-    assert!(start.elapsed() >= silent_for && start.elapsed() < PATIENCE);
+    assert!(start.elapsed() >= body_stall && start.elapsed() < PATIENCE);
 }

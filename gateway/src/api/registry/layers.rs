@@ -11,9 +11,8 @@ use crate::{
     Gateway,
     api::{document, weights},
     error::ApiError,
-    facts::Fact,
     gguf,
-    hub::Snapshot,
+    hub::{HubError, Snapshot},
 };
 
 /// The longest `template`, `system` or `params`, in bytes.
@@ -50,7 +49,7 @@ impl<'a> Layer<'a> {
         media_type: &'static str,
         file: &'a FileEntry,
     ) -> Result<Self, ApiError> {
-        let sha256 = document::sha256(gateway, snapshot, file).await.ok_or_else(ApiError::still_looking)?;
+        let sha256 = document::sha256(gateway, snapshot, file).await?;
         Ok(Self { media_type, sha256, content: Content::File(file) })
     }
 
@@ -117,25 +116,23 @@ pub(super) async fn find<'a>(
 
 /// Returns what the header of a GGUF file says; of a file without one, nothing.
 async fn header(gateway: &Gateway, snapshot: &Snapshot, file: &FileEntry) -> Result<Value, ApiError> {
-    for _ in 0..TRIES {
-        if let Some(header) = weights::gguf_header(gateway, snapshot, file).await {
-            return Ok(header.as_ref().clone());
-        } else if document::says_nothing(gateway, file, Fact::Gguf) {
-            return Ok(Value::Null);
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match weights::gguf_header(gateway, snapshot, file).await {
+            Ok(header) => return Ok(header.map_or(Value::Null, |header| header.as_ref().clone())),
+            Err(ApiError::Hub(HubError::Unavailable { .. })) if tries > 0 => {}
+            Err(error) => return Err(error),
         }
     }
-    Err(ApiError::still_looking())
 }
 
 /// Returns a short text of the repository, if it has it.
 async fn text(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Result<Option<String>, ApiError> {
     let is_short = |file: &&FileEntry| (1..=MAX_TEXT).contains(&file.size);
     let Some(file) = document::ordinary(snapshot, path).filter(is_short) else { return Ok(None) };
-    match document::text(gateway, snapshot, file).await {
-        Some(text) => Ok(text.as_str().map(str::to_owned)),
-        None if document::says_nothing(gateway, file, Fact::Text) => Ok(None),
-        None => Err(ApiError::still_looking()),
-    }
+    let text = document::text(gateway, snapshot, file).await?;
+    Ok(text.as_deref().and_then(Value::as_str).map(str::to_owned))
 }
 
 /// Returns the texts that the repository has beside its model, as the Hub takes them. Without a `template` the one that
