@@ -10,6 +10,7 @@ mod document;
 mod entry;
 pub(crate) mod expand;
 pub(crate) mod fallback;
+pub(crate) mod fetching;
 pub(crate) mod info;
 pub(crate) mod lfs;
 pub(crate) mod listing;
