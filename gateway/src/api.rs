@@ -11,6 +11,7 @@ mod document;
 mod entry;
 pub(crate) mod expand;
 pub(crate) mod fallback;
+pub(crate) mod fetching;
 pub(crate) mod info;
 mod last_change;
 pub(crate) mod lfs;

@@ -48,6 +48,9 @@ pub(crate) enum ApiError {
     /// The client reads too many files that have to be fetched first.
     #[error("{most} files are being fetched for you already; wait until one is here")]
     TooManyFiles { most: usize, wait: Duration },
+    /// As many clients are told what happens as can be.
+    #[error("too many clients listen already; ask now and then instead")]
+    TooManyListeners,
     /// The node would have to fetch it, and does not for this client.
     #[error("`{what}` is not here yet, and {policy}")]
     NotFetched { what: String, policy: &'static str },
@@ -131,7 +134,9 @@ impl ApiError {
             Self::Write(error) => refusal::status(error),
             Self::RepoExists { .. } | Self::NameTaken { .. } => StatusCode::CONFLICT,
             Self::Encoded { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRequests { .. } | Self::TooManyFiles { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests { .. } | Self::TooManyFiles { .. } | Self::TooManyListeners => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Anonymous | Self::UnknownToken | Self::TokenNeeded => StatusCode::UNAUTHORIZED,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
@@ -182,6 +187,9 @@ impl IntoResponse for ApiError {
             }
             Self::Hub(HubError::Unavailable { retry_after: wait, .. }) | Self::TooManyFiles { wait, .. } => {
                 headers.insert(header::RETRY_AFTER, seconds(*wait).into());
+            }
+            Self::TooManyListeners => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("15"));
             }
             // The form is the Hub's: clients read from it how long to wait.
             Self::TooManyRequests { rate, wait } => {

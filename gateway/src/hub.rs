@@ -7,7 +7,10 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
 
-use crate::authoring::{Authoring, Visibility};
+use crate::{
+    authoring::{Authoring, Visibility},
+    downloads::Download,
+};
 
 /// The bytes of a file as they are verified.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -98,6 +101,9 @@ pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
 
     /// Reports whether all bytes of a file are here, so that reading it fetches nothing.
     async fn is_here(&self, file: &FileEntry) -> bool;
+
+    /// Returns what is being fetched now and belongs to a repository, of private ones too, always in the same order.
+    async fn downloads(&self) -> Vec<Download>;
 
     /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
     /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.

@@ -10,6 +10,7 @@ mod caller;
 mod conditions;
 mod config;
 mod date;
+mod downloads;
 mod error;
 mod facts;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -51,10 +52,11 @@ use tower_http::{
 
 use crate::{
     api::{
-        account, branches, commit, commits, compare, fallback, info, lfs, listing, paths_info, people, preupload,
-        pull_requests, quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site, tags, tree,
-        validate_yaml,
+        account, branches, commit, commits, compare, fallback, fetching, info, lfs, listing, paths_info, people,
+        preupload, pull_requests, quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site,
+        tags, tree, validate_yaml,
     },
+    downloads::Downloads,
     facts::Facts,
     guard::{Clients, hub::GuardedHub},
     links::Links,
@@ -63,6 +65,7 @@ use crate::{
 };
 pub use crate::{
     authoring::{Account, Authoring, Change, Operation, Role, Settings, Staged, Visibility, WriteError},
+    downloads::{Download, Path, Source},
     hub::{ByteStream, Hub, HubError, Reference, Snapshot, Standing},
     options::{ClientLimits, ConnectionLimits, Fetch, Options, Rate, XetOptions},
     serve::serve,
@@ -78,6 +81,7 @@ struct Gateway {
     links: Arc<Links>,
     staging: Option<Arc<Staging>>,
     facts: Arc<Facts>,
+    downloads: Arc<Downloads>,
 }
 
 impl Gateway {
@@ -91,6 +95,7 @@ impl Gateway {
             links: Arc::new(Links::new(options.links_last)),
             staging: staging.map(Arc::new),
             facts: Arc::new(Facts::new()),
+            downloads: Arc::new(Downloads::new()),
             options: Arc::new(options),
         }
     }
@@ -143,6 +148,8 @@ fn reading() -> Routes {
         .route("/healthz", get(site::healthz))
         .route("/robots.txt", get(site::robots))
         .route("/api/openapi.json", get(openapi::serve))
+        .route("/api/huddle/downloads", get(fetching::list))
+        .route("/api/huddle/downloads/events", get(fetching::events))
         .route("/api/whoami-v2", get(account::whoami))
         .route("/api/agent-harnesses", get(site::agent_harnesses))
         .route("/api/telemetry/{*topic}", get(site::telemetry))

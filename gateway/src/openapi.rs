@@ -154,6 +154,10 @@ fn answer(gives: &Gives) -> Value {
         }
         Gives::Bytes => ("The bytes", json!({ "*/*": {} })),
         Gives::Text => ("As asked", json!({ "text/plain": { "schema": { "type": "string" } } })),
+        Gives::Events(name) => {
+            let data = json!({ "contentMediaType": "application/json", "contentSchema": reference(name) });
+            ("As long as the client listens", json!({ "text/event-stream": { "schema": data } }))
+        }
         Gives::Manifest => {
             let kind = "application/vnd.docker.distribution.manifest.v2+json";
             ("As asked", json!({ kind: { "schema": { "type": "object" } } }))

@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, response::IntoResponse};
-use http::{HeaderValue, header};
+use axum::{Router, body::Body, extract::FromRequestParts, response::IntoResponse};
+use http::{HeaderValue, header, request::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -43,6 +43,28 @@ use crate::{
         table::Table,
     },
 };
+
+/// Tells an answer without end that the server stops; an extractor.
+#[derive(Clone, Debug)]
+pub(crate) struct Closing(Option<watch::Receiver<()>>);
+
+impl Closing {
+    /// Waits until the server stops; without end if nobody would say so.
+    pub(crate) async fn wait(&mut self) {
+        match &mut self.0 {
+            Some(is_open) => while is_open.changed().await.is_ok() {},
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Closing {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or(Self(None)))
+    }
+}
 
 /// How long to pause when no connection can be taken: too many files are open, or all connections are busy.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -125,10 +147,12 @@ impl Connection {
             debug!(%error, "small answers may be delayed");
         }
         let router = TowerToHyperService::new(router);
+        let closing = Closing(Some(is_open.clone()));
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             let busy = activity.begin();
             request.extensions_mut().insert(LocalAddress(address));
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(closing.clone());
             let (head, body) = request.into_parts();
             let (body, unread) = unread::lend(Body::new(Paced::new(Body::new(body), limits.body_stall)), &head.headers);
             let request = hyper::Request::from_parts(head, Body::new(body));

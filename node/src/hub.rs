@@ -4,6 +4,7 @@ mod authoring;
 mod branch;
 mod change;
 mod error;
+mod fetching;
 mod library;
 mod options;
 mod place;
@@ -15,7 +16,7 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
+use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::info;
@@ -114,6 +115,10 @@ impl Hub for NodeHub {
         self.node.store().blobs.is_complete(file.blake3).await.unwrap_or(false)
     }
 
+    async fn downloads(&self) -> Vec<Download> {
+        self.fetching().await
+    }
+
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
         let node = &self.node;
         let resolved = self.resolve(&snapshot.repo, &Revision::Commit(snapshot.manifest.revision())).await?;
@@ -153,11 +158,15 @@ impl NodeHub {
 
     /// Returns a revision as the gateway sees it. One that is only in private repositories is private under any name.
     fn seen(&self, resolved: Resolved) -> Snapshot {
-        let offer = &self.node.store().offer;
-        let is_private = offer.is_private(&resolved.repo) || offer.withholds(resolved.hash);
-        let visibility = if is_private { Visibility::Private } else { Visibility::Public };
+        let visibility = self.visibility(&resolved.repo, resolved.hash);
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
         Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons, visibility }
+    }
+
+    fn visibility(&self, repo: &RepoId, manifest: BlobHash) -> Visibility {
+        let offer = &self.node.store().offer;
+        let is_private = offer.is_private(repo) || offer.withholds(manifest);
+        if is_private { Visibility::Private } else { Visibility::Public }
     }
 
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {

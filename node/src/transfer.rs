@@ -9,6 +9,7 @@ mod fetch;
 mod holders;
 mod incoming;
 mod many;
+mod meter;
 mod peers;
 mod piece;
 mod plan;

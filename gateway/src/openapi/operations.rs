@@ -30,6 +30,8 @@ pub(super) enum Gives {
     Many(&'static str),
     Bytes,
     Text,
+    /// Server-Sent Events, the data of each an object of a schema.
+    Events(&'static str),
     /// What a registry says of a model.
     Manifest,
     /// An object of a schema, as the API of Git LFS has it.
@@ -41,7 +43,7 @@ pub(super) enum Gives {
     Nothing,
 }
 
-use Gives::{Bytes, Created, Lfs, Lines, Manifest, Many, Nothing, One, Text};
+use Gives::{Bytes, Created, Events, Lfs, Lines, Manifest, Many, Nothing, One, Text};
 
 const fn get(path: &'static str, summary: &'static str, query: &'static [&'static str], gives: Gives) -> Operation {
     Operation { method: "get", path, summary, query, body: None, gives }
@@ -110,6 +112,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/healthz", "Is it alive?", &[], Text),
     get("/robots.txt", "May it be indexed?", &[], Text),
     get("/api/openapi.json", "This document", &[], One("Object")),
+    get("/api/huddle/downloads", "What the node is fetching", &[], One("Downloads")),
+    get(
+        "/api/huddle/downloads/events",
+        "The same whenever it changes, at most twice a second: events `downloads`",
+        &[],
+        Events("Downloads"),
+    ),
     get("/api/agent-harnesses", "What the command `hf` asks at its start", &[], One("Object")),
     get("/api/telemetry/{topic}", "Takes note of nothing", &[], Nothing),
     // Of who asks

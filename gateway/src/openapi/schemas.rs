@@ -7,6 +7,9 @@ pub(super) fn all() -> Value {
     let size = json!({ "type": "integer", "minimum": 0 });
     let commit_id = json!({ "type": "string", "pattern": "^[0-9a-f]{40}$" });
     let time = json!({ "type": "string", "format": "date-time" });
+    let kind = json!({ "enum": ["model", "dataset", "space"] });
+    // In seconds; not known while nothing arrives.
+    let eta = json!({ "type": ["integer", "null"], "minimum": 0 });
     let list = |name: &str| json!({ "type": "array", "items": super::reference(name) });
     json!({
         "Object": { "type": "object" },
@@ -53,12 +56,44 @@ pub(super) fn all() -> Value {
             "date": time,
             "authors": { "type": "array", "items": object(&["user"], json!({ "user": text })) },
         })),
+        "Downloads": object(&["total", "files"], json!({
+            "total": object(&["files", "bytes", "size", "missing", "speed", "eta", "sources"], json!({
+                "files": size,
+                "bytes": size,
+                "size": size,
+                "missing": size,
+                "speed": size,
+                "eta": eta,
+                "sources": list("Source"),
+            })),
+            "files": list("Download"),
+        })),
+        "Download": object(
+            &["repo", "revision", "path", "bytes", "size", "missing", "speed", "eta", "sources"],
+            json!({
+                "repo": object(&["type", "name"], json!({ "type": kind, "name": text })),
+                "revision": commit_id,
+                "path": text,
+                "bytes": size,
+                "size": size,
+                "missing": size,
+                "speed": size,
+                "eta": eta,
+                "sources": list("Source"),
+            }),
+        ),
+        "Source": object(&["node", "path", "bytes", "speed"], json!({
+            "node": text,
+            "path": { "enum": ["direct", "relayed", "unknown"] },
+            "bytes": size,
+            "speed": size,
+        })),
         "Person": object(&["fullname"], json!({ "user": text, "name": text, "fullname": text })),
         "OwnRepository": object(
             &["id", "type", "updatedAt", "visibility", "storage", "storagePercent"],
             json!({
                 "id": text,
-                "type": { "enum": ["model", "dataset", "space"] },
+                "type": kind,
                 "updatedAt": time,
                 "visibility": { "enum": ["public", "private"] },
                 "storage": size,

@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use huddle_gateway::{ByteStream, Hub, HubError, Reference, Snapshot, Standing, Visibility};
+use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
     SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
@@ -165,6 +165,10 @@ pub(crate) struct FakeHub {
     fault: Option<Fault>,
     standing: Standing,
     is_here: bool,
+    /// What is being fetched.
+    pub(crate) downloads: Mutex<Vec<Download>>,
+    /// How often was asked for that.
+    pub(crate) looks: AtomicUsize,
     /// How often a file was opened.
     pub(crate) reads: AtomicUsize,
     /// How many chunks were taken from streams.
@@ -197,6 +201,8 @@ impl FakeHub {
             fault: None,
             standing: Standing { is_held: true, is_trusted: true },
             is_here: true,
+            downloads: Mutex::default(),
+            looks: AtomicUsize::default(),
             reads: AtomicUsize::default(),
             chunks: Arc::default(),
             open: Arc::default(),
@@ -285,6 +291,11 @@ impl Hub for FakeHub {
 
     async fn is_here(&self, _: &FileEntry) -> bool {
         self.is_here
+    }
+
+    async fn downloads(&self) -> Vec<Download> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.downloads.lock().unwrap().clone()
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {

@@ -5,6 +5,7 @@
 mod accounts;
 mod client;
 mod commits;
+mod downloads;
 mod errors;
 mod fake_hub;
 mod fetching;

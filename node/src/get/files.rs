@@ -143,7 +143,7 @@ impl Node {
             trouble: None,
         };
         let sources = brought.iter().map(source).collect();
-        tally.add(&Progress { received: brought.values().sum(), sources });
+        tally.add(&Progress { received: brought.values().sum(), sources, ..Progress::default() });
         Ok(())
     }
 

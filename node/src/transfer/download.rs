@@ -26,6 +26,7 @@ use self::dealing::TRIES;
 use super::{
     FetchError, Holders, Transfer,
     fetch::{Progress, Source, State},
+    meter::Meter,
     piece::{Outcome, Piece},
     plan::{OrderId, Plan, chunks},
 };
@@ -129,6 +130,7 @@ struct Driver {
     lies: Vec<NodeId>,
     trouble: Option<String>,
     received: u64,
+    meter: Meter,
     has_failed: bool,
     /// How often in a row the store did not take what arrived.
     refused: u32,
@@ -178,6 +180,7 @@ pub(super) async fn run(
         lies: Vec::new(),
         trouble: None,
         received: 0,
+        meter: Meter::default(),
         has_failed: false,
         refused: 0,
         is_noted: false,

@@ -52,6 +52,12 @@ pub enum FetchError {
 pub struct Progress {
     /// Bytes that arrived since it began.
     pub received: u64,
+    /// Bytes that are here, those of earlier tries too.
+    pub here: u64,
+    /// Bytes that are wanted and not here: a reader may want only a part.
+    pub missing: u64,
+    /// How fast it goes, in bytes a second.
+    pub speed: u64,
     /// Who was asked, and what came of it.
     pub sources: Vec<Source>,
 }
@@ -153,8 +159,9 @@ impl Transfer {
         let (commands, receive) = mpsc::channel(QUEUE);
         let (send, progress) = watch::channel(Progress::default());
         wanted.holders = wanted.holders.or_else(|| Some(holders?()));
+        let manifest = wanted.holders.as_ref().and_then(Holders::manifest);
         let _ = commands.try_send(Command::Want(wanted)); // the queue is empty
-        downloads.insert(blob, Running { commands, size, progress: progress.clone() });
+        downloads.insert(blob, Running { commands, size, manifest, progress: progress.clone() });
         drop(downloads);
         tokio::spawn(download::run(self.clone(), blob, size, receive, send));
         Job { answer, progress }
@@ -185,6 +192,7 @@ impl Transfer {
 pub(super) struct Running {
     pub(super) commands: mpsc::Sender<Command>,
     size: u64,
+    manifest: Option<BlobHash>,
     progress: watch::Receiver<Progress>,
 }
 
@@ -195,8 +203,16 @@ pub struct Download {
     pub blob: BlobHash,
     /// Its size, in bytes.
     pub size: u64,
+    /// The manifest of the revision that it was first wanted for, if that is known.
+    pub manifest: Option<BlobHash>,
     /// How many bytes arrived since it began.
     pub received: u64,
+    /// How many bytes are here, those of earlier tries too.
+    pub here: u64,
+    /// How many bytes are wanted and not here: a reader may want only a part.
+    pub missing: u64,
+    /// How fast it goes, in bytes a second.
+    pub speed: u64,
     /// Who was asked, and what came of it.
     pub sources: Vec<Source>,
 }
@@ -208,8 +224,9 @@ impl Transfer {
         let mut all: Vec<_> = downloads
             .iter()
             .map(|(blob, running)| {
-                let Progress { received, sources } = running.progress.borrow().clone();
-                Download { blob: *blob, size: running.size, received, sources }
+                let Progress { received, here, missing, speed, sources } = running.progress.borrow().clone();
+                let (blob, size, manifest) = (*blob, running.size, running.manifest);
+                Download { blob, size, manifest, received, here, missing, speed, sources }
             })
             .collect();
         all.sort_by_key(|download| download.blob);

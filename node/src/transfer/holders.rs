@@ -28,6 +28,7 @@ const REST: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Holders {
     found: watch::Receiver<Found>,
+    manifest: Option<BlobHash>,
 }
 
 /// Where to look for nodes that have something.
@@ -57,8 +58,9 @@ impl Transfer {
     /// Looks for nodes that have something.
     pub fn holders(&self, wanted: Search) -> Holders {
         let (send, found) = watch::channel(Found::default());
+        let manifest = wanted.manifest;
         tokio::spawn(look_up_again(Arc::clone(&self.0), wanted, send));
-        Holders { found }
+        Holders { found, manifest }
     }
 }
 
@@ -176,6 +178,11 @@ impl Holders {
             Some(node) => node,
             None => std::future::pending().await,
         }
+    }
+
+    /// Returns the manifest that whoever has it was looked for by.
+    pub(super) fn manifest(&self) -> Option<BlobHash> {
+        self.manifest
     }
 
     /// Reports whether everybody was tried once.

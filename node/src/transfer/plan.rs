@@ -117,6 +117,12 @@ impl Plan {
         &self.goal - &self.have
     }
 
+    /// Returns how many bytes are here, and how many are wanted and not here.
+    pub(super) fn here_and_missing(&self) -> (u64, u64) {
+        let bytes = |chunks| spans(chunks, self.size).map(|span| span.end - span.start).sum();
+        (bytes(&self.have), bytes(&self.missing()))
+    }
+
     /// Reports whether a range is here.
     pub(super) fn has(&self, range: &ChunkRanges) -> bool {
         range.is_subset(&self.have)

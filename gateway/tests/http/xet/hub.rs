@@ -154,6 +154,10 @@ impl Hub for WritingHub {
         self.now().standing(kind, id).await
     }
 
+    async fn downloads(&self) -> Vec<huddle_gateway::Download> {
+        Vec::new()
+    }
+
     async fn is_here(&self, file: &FileEntry) -> bool {
         self.now().is_here(file).await
     }

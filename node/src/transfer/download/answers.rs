@@ -116,7 +116,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn report(&self) {
+    pub(super) fn report(&mut self) {
         let mut sources: Vec<_> = self.peers.values().map(|peer| peer.report.clone()).collect();
         for source in &mut sources {
             source.speed = self.plan.speed(source.node).unwrap_or_default() as u64;
@@ -125,6 +125,8 @@ impl Driver {
             }
         }
         sources.sort_by_key(|source| (std::cmp::Reverse(source.bytes), source.node));
-        self.progress.send_replace(Progress { received: self.received, sources });
+        let (received, (here, missing)) = (self.received, self.plan.here_and_missing());
+        let speed = self.meter.look(self.now(), received);
+        self.progress.send_replace(Progress { received, here, missing, speed, sources });
     }
 }
