@@ -4,6 +4,8 @@
 //!
 //! Promises: 50 ms for the revision (signature, form, every pointer, the git tree and the commit id), 1 s for the heads.
 
+#![expect(clippy::unwrap_used, reason = "what is measured is made here, and valid")]
+
 use std::{
     collections::BTreeMap,
     hint::black_box,
