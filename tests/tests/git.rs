@@ -110,6 +110,9 @@ fn described(folder: &Path, revision: &str) -> Result<ManifestParts> {
     Ok(ManifestParts { repo, revision: revision.parse()?, commit: Some(commit), time: 1, files, card: Card::default() })
 }
 
+/// What is claimed, and how.
+type Lie = (&'static str, fn(&mut ManifestParts));
+
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:";
 
 #[test]
@@ -154,7 +157,7 @@ fn a_commit_that_git_made_proves_itself_and_nothing_else() -> Result<()> {
         let parts = described(repo, revision)?;
         let manifest = Manifest::new(parts.clone()).with_context(|| format!("{revision} proves itself"))?;
         ensure!(manifest.is_proven() && manifest.files().len() == 9);
-        let lies: [(&str, fn(&mut ManifestParts)); 6] = [
+        let lies: [Lie; 6] = [
             ("a file is left out", |parts| drop(parts.files.pop())),
             ("a file is made to run", |parts| parts.files[0].mode = Mode::Executable),
             ("a file has another name", |parts| parts.files[0].path = "a.b/w".parse().expect("a path")),
