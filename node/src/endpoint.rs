@@ -17,10 +17,10 @@ use iroh::{
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
-use crate::discovery::Network;
+use crate::{discovery::Network, lines::Lines};
 
-/// How long a silent connection is kept. While it is, iroh sends to where the peer was, so a node that was killed and came
-/// back under another port cannot be reached before.
+/// How long a silent connection is kept at most. While it is, iroh sends to where the peer was; whoever asks that peer
+/// something meanwhile hangs up sooner (see [`Lines`]).
 const IDLE: Duration = Duration::from_secs(10);
 
 /// How far one stream may run ahead of its reader. Not more: past 1024 gaps in what a stream received, the QUIC stack
@@ -52,7 +52,7 @@ pub enum BindError {
     Bind { addresses: Vec<SocketAddr>, reason: String },
 }
 
-/// Opens the endpoint. Other nodes are found through the DHT and nothing else.
+/// Opens the endpoint, whose connections `lines` gets to know. Other nodes are found through the DHT and nothing else.
 ///
 /// # Errors
 /// If an address is taken or a relay is no URL.
@@ -61,6 +61,7 @@ pub async fn bind(
     listen: &[SocketAddr],
     relays: &[String],
     network: &Network,
+    lines: &Lines,
 ) -> Result<Endpoint, BindError> {
     let urls =
         relays.iter().map(|relay| relay.parse::<RelayUrl>().map_err(|_| BindError::Relay { relay: relay.clone() }));
@@ -74,6 +75,7 @@ pub async fn bind(
         .secret_key(iroh::SecretKey::from_bytes(&key.to_bytes()))
         .relay_mode(if urls.is_empty() { RelayMode::Disabled } else { RelayMode::custom(urls) })
         .transport_config(transport.build())
+        .hooks(lines.clone())
         .address_lookup(DhtLookup { network: network.clone() })
         .clear_ip_transports();
     for address in listen {

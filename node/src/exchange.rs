@@ -11,10 +11,9 @@ use futures::{StreamExt, stream};
 use huddle_protocol::{BlobHash, DhtKey, Head, Holding, NodeId, Record, RepoId, Request, Response, Signed, limits};
 use iroh::{
     Endpoint,
-    endpoint::{Connection, RecvStream, SendStream},
+    endpoint::{Connection, ConnectionError, RecvStream, SendStream},
     protocol::{AcceptError, ProtocolHandler},
 };
-use iroh_blobs::util::connection_pool::{ConnectionPool, Options};
 use serde_bytes::ByteBuf;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::{debug, trace};
@@ -23,13 +22,12 @@ use crate::{
     clock::unix_now,
     discovery::Network,
     endpoint::{from_iroh, to_iroh},
+    lines::{Lines, Pool},
     store::{Held, Store},
 };
 
 /// Names this protocol and its version on the wire.
 pub const ALPN: &[u8] = b"huddle/rpc/1";
-/// How long a peer may take to be reached.
-pub(crate) const CONNECT: Duration = Duration::from_secs(8);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a connection is kept on which nothing is asked; whoever asks keeps his for 20 s.
@@ -67,18 +65,10 @@ pub enum AskError {
     Busy { node: NodeId },
 }
 
-/// Returns connections to peers that are kept for a while.
-pub(crate) fn pool(endpoint: &Endpoint, alpn: &[u8]) -> ConnectionPool {
-    let mut options = Options::default();
-    options.connect_timeout = CONNECT;
-    options.idle_timeout = Duration::from_secs(20);
-    ConnectionPool::new(endpoint.clone(), alpn, options)
-}
-
 /// Asks other nodes.
 #[derive(Clone)]
 pub struct Exchange {
-    pool: ConnectionPool,
+    pool: Pool,
 }
 
 impl fmt::Debug for Exchange {
@@ -89,8 +79,8 @@ impl fmt::Debug for Exchange {
 
 impl Exchange {
     /// Asks through this endpoint.
-    pub fn new(endpoint: &Endpoint) -> Self {
-        Self { pool: pool(endpoint, ALPN) }
+    pub fn new(endpoint: &Endpoint, lines: &Lines) -> Self {
+        Self { pool: Pool::new(endpoint, lines, ALPN) }
     }
 
     /// Asks `node` and waits for its answer.
@@ -99,11 +89,21 @@ impl Exchange {
     /// If it cannot be reached, does not answer within 10 s, is busy, or answers nonsense.
     pub async fn ask(&self, node: NodeId, request: &Request) -> Result<Response, AskError> {
         let id = to_iroh(node).ok_or(AskError::Nonsense { node })?;
-        let connection = self.pool.get_or_connect(id).await;
-        let connection = connection.map_err(|error| AskError::Unreachable { node, reason: format!("{error:#}") })?;
         let no_answer = |reason: String| AskError::NoAnswer { node, reason };
-        let asked = timeout(ANSWER, ask(&connection, request)).await;
-        let bytes = asked.map_err(|_| no_answer("it took too long".to_owned()))?.map_err(no_answer)?;
+        let mut is_again = false;
+        let bytes = loop {
+            let connection = self.pool.get_or_connect(id).await;
+            let connection =
+                connection.map_err(|error| AskError::Unreachable { node, reason: format!("{error:#}") })?;
+            let asked = timeout(ANSWER, self.pool.listen(id, ask(&connection, request))).await;
+            match asked.map_err(|_| no_answer("it took too long".to_owned()))? {
+                Ok(bytes) => break bytes,
+                // Hung up on, as nothing came: it may have come back elsewhere.
+                Err(_) if !is_again && connection.close_reason() == Some(ConnectionError::LocallyClosed) => {}
+                Err(reason) => return Err(no_answer(reason)),
+            }
+            is_again = true;
+        };
         match Response::from_bytes(&bytes) {
             Ok(Response::Busy) => Err(AskError::Busy { node }),
             Ok(Response::Invalid) | Err(_) => Err(AskError::Nonsense { node }),

@@ -22,6 +22,7 @@ mod hub;
 pub mod identity;
 mod limited;
 pub mod limits;
+pub mod lines;
 mod log;
 mod names;
 pub mod node;

@@ -22,10 +22,11 @@ use crate::{
     config::{Config, DhtRole},
     discovery::{self, Heard, Network, Role},
     endpoint,
-    exchange::{self, Answers, Exchange},
+    exchange::{self, Answers},
     home::{Home, HomeError, HomeLock},
     identity::{Identity, KeyError},
     limited::{CONNECTIONS, Limited},
+    lines::Lines,
     resolve::{Recent, Resolver},
     store::{
         Store, StoreError, UPLOADS_KEPT,
@@ -151,13 +152,14 @@ impl Node {
             },
             connections: discovery::ConnectionLimit::default(),
         };
+        let lines = Lines::default();
         let reach_out = async {
             let records = Records::open(&home.dht(), centre, Limits::default())?;
             let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
             let (listen, relays) = (&config.network.listen, &config.network.relays);
             let same = endpoint::same_ports(listen, &network.addresses().await.unwrap_or_default());
-            let endpoint = match endpoint::bind(identity.node(), &same, relays, &network).await {
-                Err(_) if same != *listen => endpoint::bind(identity.node(), listen, relays, &network).await?,
+            let endpoint = match endpoint::bind(identity.node(), &same, relays, &network, &lines).await {
+                Err(_) if same != *listen => endpoint::bind(identity.node(), listen, relays, &network, &lines).await?,
                 endpoint => endpoint?,
             };
             Ok((network, heard, driver, endpoint))
@@ -171,7 +173,7 @@ impl Node {
             }
         };
         let limits = crate::limits::Limits::new(&config.limits);
-        let transfer = Transfer::new(&endpoint, &store, network.clone(), limits.clone());
+        let transfer = Transfer::new(&endpoint, &lines, &store, network.clone(), limits.clone());
         let serve = Serve::new(&store, limits, &config.limits, transfer.clone());
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
@@ -182,7 +184,7 @@ impl Node {
         let resolver = Resolver {
             store,
             network,
-            exchange: Exchange::new(&endpoint),
+            exchange: transfer.exchange().clone(),
             transfer,
             policy,
             own: identity.publisher_ids(),

@@ -26,6 +26,7 @@ use crate::{
     endpoint,
     events::Events,
     home::Home,
+    lines::Lines,
     node::{Mode as Life, Node},
     publish::{Publish, PublishError, Published},
 };
@@ -188,7 +189,7 @@ pub(crate) struct Peer {
 pub(crate) async fn peer(host: &Node, alpn: &[u8], script: Script) -> Peer {
     let key = SecretKey::from_bytes(rand::random());
     let listen = [([127, 0, 0, 1], 0).into()];
-    let endpoint = endpoint::bind(&key, &listen, &[], host.network()).await.unwrap();
+    let endpoint = endpoint::bind(&key, &listen, &[], host.network(), &Lines::default()).await.unwrap();
     let router = Router::builder(endpoint).accept(alpn, script).spawn();
     let mut record = None;
     wait_until("the peer has an address", async || {

@@ -29,7 +29,6 @@ use std::{
 use bao_tree::ChunkRanges;
 use huddle_protocol::{BlobHash, NodeId};
 use iroh::Endpoint;
-use iroh_blobs::util::connection_pool::ConnectionPool;
 
 pub use self::{
     fetch::{Download, FetchError, Job, Progress, Source, State},
@@ -39,8 +38,9 @@ pub use self::{
 pub(crate) use self::{holders::providers, many::SMALL};
 use crate::{
     discovery::Network,
-    exchange::{self, Exchange},
+    exchange::Exchange,
     limits::Limits,
+    lines::{Lines, Pool},
     store::{Blobs, Store},
 };
 
@@ -53,7 +53,7 @@ pub struct Transfer(Arc<Inner>);
 
 struct Inner {
     blobs: Blobs,
-    pool: ConnectionPool,
+    pool: Pool,
     network: Network,
     exchange: Exchange,
     limits: Limits,
@@ -70,17 +70,28 @@ impl fmt::Debug for Transfer {
 
 impl Transfer {
     /// Moves bytes through this endpoint into this store.
-    pub fn new(endpoint: &Endpoint, store: &Store, network: Network, limits: Limits) -> Self {
+    pub fn new(endpoint: &Endpoint, lines: &Lines, store: &Store, network: Network, limits: Limits) -> Self {
         Self(Arc::new(Inner {
             blobs: store.blobs.clone(),
-            pool: exchange::pool(endpoint, ALPN),
+            pool: Pool::new(endpoint, lines, ALPN),
             network,
-            exchange: Exchange::new(endpoint),
+            exchange: Exchange::new(endpoint, lines),
             limits,
             me: crate::endpoint::from_iroh(endpoint.id()),
             peers: Peers::open(&store.index),
             downloads: Mutex::default(),
         }))
+    }
+
+    /// Returns what asks other nodes.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.0.exchange
+    }
+
+    /// Returns the connections through which blobs come.
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
     }
 
     /// Returns what is remembered about the peers this node transfers with.

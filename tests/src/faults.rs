@@ -19,6 +19,7 @@ use huddle_node::{
     exchange::{self, Answers},
     home::Home,
     identity::Identity,
+    lines::Lines,
     store::{
         Store,
         records::{Limits, Records},
@@ -72,7 +73,7 @@ impl Liar {
         let shelf = Records::open(&home.path().join("liar"), centre, Limits::default())?;
         let gone = CancellationToken::new();
         let (network, _heard, _driver) = discovery::spawn(options, shelf, gone.clone()).await?;
-        let endpoint = endpoint::bind(identity.node(), &listen, &[], &network).await?;
+        let endpoint = endpoint::bind(identity.node(), &listen, &[], &network, &Lines::default()).await?;
         let asked = Arc::<AtomicU64>::default();
         let lies = Lies {
             store: store.blobs.iroh().clone(),

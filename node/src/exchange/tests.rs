@@ -13,7 +13,7 @@ use crate::testing::{Host, SOON, Script, entry, host, manifest, noise, peer, wai
 async fn serve(host: &Host, answers: impl ProtocolHandler) -> (Exchange, NodeId, Router) {
     let listen = [([127, 0, 0, 1], 0).into()];
     let key = SecretKey::from_bytes(rand::random());
-    let endpoint = crate::endpoint::bind(&key, &listen, &[], host.network()).await.unwrap();
+    let endpoint = crate::endpoint::bind(&key, &listen, &[], host.network(), &Lines::default()).await.unwrap();
     let router = Router::builder(endpoint).accept(ALPN, answers).spawn();
     let mut record = None;
     wait_until("there is an address", async || {
@@ -22,7 +22,7 @@ async fn serve(host: &Host, answers: impl ProtocolHandler) -> (Exchange, NodeId,
     })
     .await;
     host.network().put(Record::Node(record.unwrap())).await.unwrap();
-    (Exchange::new(host.endpoint()), key.public().into(), router)
+    (host.transfer().exchange().clone(), key.public().into(), router)
 }
 
 fn answers(host: &Host) -> Answers {
@@ -129,7 +129,7 @@ async fn a_busy_node_says_so() {
 #[tokio::test]
 async fn an_answer_that_is_none_is_an_error() {
     let host = host(&[]).await;
-    let exchange = Exchange::new(host.endpoint());
+    let exchange = host.transfer().exchange().clone();
     for answer in [vec![], vec![0xff; 10], vec![0; limits::RESPONSE + 1], Response::Invalid.to_bytes()] {
         let script = Script::new(move |connection| {
             let answer = answer.clone();

@@ -25,7 +25,7 @@ async fn try_follow(inner: &Inner, node: NodeId, blob: BlobHash, events: &mpsc::
     let connection = inner.pool.get_or_connect(id).await.map_err(|error| format!("{error:#}"))?;
     let request = ObserveRequest::new(Hash::from_bytes(blob.0));
     let mut updates = Box::pin(inner.blobs.iroh().remote().observe((*connection).clone(), request));
-    let first = timeout(ANSWER, updates.next()).await.map_err(|_| "no answer".to_owned())?;
+    let first = inner.pool.listen(id, timeout(ANSWER, updates.next())).await.map_err(|_| "no answer".to_owned())?;
     let first = first.ok_or("no answer")?.map_err(|error| error.to_string())?;
     let is_far = fit_window(&connection);
     if events.send(Event::Reached { node, connection, is_far, has: first }).await.is_err() {

@@ -4,11 +4,11 @@ use huddle_gateway::Settings;
 use huddle_protocol::{Request, Response};
 
 use super::*;
-use crate::{exchange::Exchange, testing::wait_until, transfer::Search};
+use crate::{testing::wait_until, transfer::Search};
 
 /// Asks a node what it would tell anybody.
 async fn ask(from: &Node, to: &Node, request: Request) -> Response {
-    Exchange::new(from.endpoint()).ask(to.node_id(), &request).await.unwrap()
+    from.transfer().exchange().ask(to.node_id(), &request).await.unwrap()
 }
 
 fn is_silent(response: &Response) -> bool {
