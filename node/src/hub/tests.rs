@@ -1,10 +1,11 @@
 //! What clients see and do through the gateway, on real nodes.
 
+mod news;
 mod private;
 mod repositories;
 mod writing;
 
-use futures::{TryStreamExt, stream};
+use futures::{FutureExt, TryStreamExt, stream};
 use huddle_gateway::{Account, Authoring, Change, Operation, Role, Staged, WriteError};
 use huddle_protocol::{Commit, ManifestParts, SecretKey, Sha256};
 
