@@ -3,6 +3,7 @@
 //! `routes` shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
 //! answers. Knows neither peers nor disks.
 
+mod answers;
 mod api;
 mod authoring;
 mod body;
@@ -20,6 +21,7 @@ mod guard;
 mod header;
 mod host;
 mod hub;
+mod kept;
 mod links;
 mod observe;
 mod openapi;
@@ -50,6 +52,7 @@ use tower_http::{
 };
 
 use crate::{
+    answers::Answers,
     api::{
         account, branches, commit, commits, compare, fallback, info, lfs, listing, paths_info, people, preupload,
         pull_requests, quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site, tags, tree,
@@ -78,6 +81,7 @@ struct Gateway {
     links: Arc<Links>,
     staging: Option<Arc<Staging>>,
     facts: Arc<Facts>,
+    answers: Arc<Answers>,
 }
 
 impl Gateway {
@@ -91,6 +95,7 @@ impl Gateway {
             links: Arc::new(Links::new(options.links_last)),
             staging: staging.map(Arc::new),
             facts: Arc::new(Facts::new()),
+            answers: Arc::new(Answers::new()),
             options: Arc::new(options),
         }
     }

@@ -157,7 +157,7 @@ impl NodeHub {
         let is_private = offer.is_private(&resolved.repo) || offer.withholds(resolved.hash);
         let visibility = if is_private { Visibility::Private } else { Visibility::Public };
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons, visibility }
+        Snapshot { repo: resolved.repo, hash: resolved.hash, manifest: resolved.manifest, reasons, visibility }
     }
 
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {
