@@ -32,7 +32,7 @@ pub enum Role {
 }
 
 /// Who can see a repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Visibility {
     /// Everybody: it is announced to the network.
     #[default]

@@ -5,7 +5,7 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
 
 use crate::{
     authoring::{Authoring, Visibility},
@@ -20,6 +20,8 @@ pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 pub struct Snapshot {
     /// The repository.
     pub repo: RepoId,
+    /// The BLAKE3 of the manifest as it is signed, which is its name.
+    pub hash: BlobHash,
     /// Its files and the proof of its revision.
     pub manifest: Arc<Signed<Manifest>>,
     /// Why the node believes it, one reason each, in words.

@@ -3,6 +3,7 @@
 //! `routes` shows every route. Each file under `api/` is one resource: it reads the request, asks the [`Hub`] and
 //! answers. Knows neither peers nor disks.
 
+mod answers;
 mod api;
 mod authoring;
 mod body;
@@ -21,6 +22,7 @@ mod guard;
 mod header;
 mod host;
 mod hub;
+mod kept;
 mod links;
 mod observe;
 mod openapi;
@@ -51,6 +53,7 @@ use tower_http::{
 };
 
 use crate::{
+    answers::Answers,
     api::{
         account, branches, commit, commits, compare, fallback, fetching, info, lfs, listing, paths_info, people,
         preupload, pull_requests, quicksearch, refs, registry, repos, resolve, safetensors_metadata, settings, site,
@@ -81,6 +84,7 @@ struct Gateway {
     links: Arc<Links>,
     staging: Option<Arc<Staging>>,
     facts: Arc<Facts>,
+    answers: Arc<Answers>,
     downloads: Arc<Downloads>,
 }
 
@@ -95,6 +99,7 @@ impl Gateway {
             links: Arc::new(Links::new(options.links_last)),
             staging: staging.map(Arc::new),
             facts: Arc::new(Facts::new()),
+            answers: Arc::new(Answers::new()),
             downloads: Arc::new(Downloads::new()),
             options: Arc::new(options),
         }

@@ -153,13 +153,14 @@ impl Answers {
         match request {
             Request::Head { repo } => {
                 let mut room = limits::RESPONSE - FRAME;
-                let fits = |head: &&Signed<Head>| {
+                let fits = |head: &&Arc<Signed<Head>>| {
                     let left = room.checked_sub(head.bytes().len() + ITEM);
                     room = left.unwrap_or(room);
                     left.is_some()
                 };
                 let heads = if offer.is_private(&repo) { Vec::new() } else { index.heads(&repo) };
-                Response::Head { heads: heads.iter().take(limits::POINTERS).filter(fits).map(envelope).collect() }
+                let heads = heads.iter().take(limits::POINTERS).filter(fits);
+                Response::Head { heads: heads.map(|head| envelope::<Head>(head)).collect() }
             }
             Request::Heads { after } => {
                 let is_public = |repo: &RepoId| !offer.is_private(repo);

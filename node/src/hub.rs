@@ -160,7 +160,7 @@ impl NodeHub {
     fn seen(&self, resolved: Resolved) -> Snapshot {
         let visibility = self.visibility(&resolved.repo, resolved.hash);
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons, visibility }
+        Snapshot { repo: resolved.repo, hash: resolved.hash, manifest: resolved.manifest, reasons, visibility }
     }
 
     fn visibility(&self, repo: &RepoId, manifest: BlobHash) -> Visibility {

@@ -163,13 +163,13 @@ impl Resolver {
     ///
     /// # Errors
     /// If there are none, or the publisher contradicts himself or took the repository back.
-    pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+    pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         let mut heads = self.newest(repo).await?;
         heads.retain(|head| !head.value().refs().is_empty());
         if heads.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(heads) }
     }
 
-    async fn newest(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+    async fn newest(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher))
             || self.store.offer.is_private(repo);
         let known = self.believed_heads(repo);
@@ -193,18 +193,18 @@ impl Resolver {
     ///
     /// # Errors
     /// If there are none, or the publisher contradicts himself.
-    pub async fn heads_from_network(&self, repo: &RepoId) -> Result<Vec<Signed<Head>>, ResolveError> {
+    pub async fn heads_from_network(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         let known = self.believed_heads(repo);
         let pointers = self.pointers(repo).await?;
         for pointer in &pointers {
-            let contradicts = |head: &Signed<Head>| {
+            let contradicts = |head: &Arc<Signed<Head>>| {
                 head.signer() == pointer.signer() && head.pointer().precedence(pointer.value()) == Precedence::Fork
             };
             if self.store.keep_pointer(pointer).await? == Precedence::Fork || known.iter().any(contradicts) {
                 return Err(ResolveError::Fork { repo: repo.clone() });
             }
         }
-        let is_current = |known: &[Signed<Head>]| {
+        let is_current = |known: &[Arc<Signed<Head>>]| {
             !known.is_empty()
                 && pointers.iter().all(|pointer| {
                     known
@@ -250,7 +250,7 @@ impl Resolver {
     }
 
     /// Returns the heads of a repository that are here, by whom they may be believed.
-    pub(crate) fn believed_heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
+    pub(crate) fn believed_heads(&self, repo: &RepoId) -> Vec<Arc<Signed<Head>>> {
         let mut heads = self.store.index.heads(repo);
         heads.retain(|head| self.is_believed(repo, head.signer()));
         heads

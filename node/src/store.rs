@@ -14,6 +14,7 @@ mod read;
 pub mod records;
 mod table;
 mod uploads;
+mod verified;
 
 use std::{io, path::PathBuf};
 

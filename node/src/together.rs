@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures::{
@@ -52,10 +52,17 @@ where
     Q: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// Starts `work`, or joins the work on the same question that is under way.
+    /// Starts `work`, or joins the work on the same question that is under way. Work that ends without having to wait
+    /// takes no task; its first step may be done by several who ask at the same moment.
     pub(crate) async fn ask(&self, question: Q, work: impl Future<Output = T> + Send + 'static) -> Result<T, Busy> {
+        let mut work = work.boxed();
+        if !self.lock().contains_key(&question)
+            && let Some(answer) = (&mut work).now_or_never()
+        {
+            return Ok(answer);
+        }
         let answer = {
-            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.lock();
             match open.get(&question) {
                 Some(answer) => answer.clone(),
                 None if open.len() >= MOST => return Err(Busy),
@@ -69,19 +76,23 @@ where
         let answer = answer.await;
         if answer.is_none() {
             // A bug of ours, logged where it happened. The next one may try again.
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&question);
+            self.lock().remove(&question);
         }
         answer.ok_or(Busy)
     }
 
     fn start(&self, question: Q, work: impl Future<Output = T> + Send + 'static) -> Work<T> {
-        let open = Arc::clone(&self.0);
+        let this = self.clone();
         let task = tokio::spawn(async move {
             let answer = work.await;
-            open.lock().unwrap_or_else(PoisonError::into_inner).remove(&question);
+            this.lock().remove(&question);
             answer
         });
         task.map(Result::ok).boxed().shared()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Q, Work<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // nothing here panics half-way
     }
 }
 
@@ -124,7 +135,21 @@ mod tests {
         };
         assert!(tokio::time::timeout(Duration::from_millis(1), together.ask(1, work)).await.is_err());
         done.await.unwrap();
-        assert_eq!(together.ask(2, async { panic!("on purpose") }).await, Err(Busy));
+        let broken = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        };
+        assert_eq!(together.ask(2, broken).await, Err(Busy));
         assert_eq!(together.ask(2, async {}).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_needs_no_waiting_is_answered_at_once_however_much_is_open() {
+        let together = Together::default();
+        let forever = (0..MOST).map(|question| together.ask(question, std::future::pending()).boxed());
+        let mut open: Vec<_> = forever.collect();
+        assert!(open.iter_mut().all(|asked| asked.now_or_never().is_none()));
+        assert_eq!(together.ask(MOST, async {}).now_or_never(), Some(Ok(())));
+        assert_eq!(together.ask(MOST, std::future::pending()).await, Err(Busy), "but nothing more is started");
     }
 }

@@ -123,7 +123,7 @@ impl Liar {
 
 /// Returns what the DHT is to hold of a repository: the pointers to its heads.
 fn announced(store: &Store, repo: &RepoId) -> Vec<Record> {
-    store.index.pointers(repo).into_iter().map(Record::Head).collect()
+    store.index.pointers(repo).into_iter().map(Arc::unwrap_or_clone).map(Record::Head).collect()
 }
 
 /// Returns what a provider of a manifest announces.

@@ -20,8 +20,11 @@ const MAX_CONFIG: u64 = 4 << 20;
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// Returns the front matter of the README.
-pub(super) async fn card_data(gateway: &Gateway, snapshot: &Snapshot) -> Option<Arc<Value>> {
-    let readme = ordinary(snapshot, "README.md")?;
+///
+/// # Errors
+/// If it cannot be read now.
+pub(super) async fn card_data(gateway: &Gateway, snapshot: &Snapshot) -> Result<Option<Arc<Value>>, ApiError> {
+    let Some(readme) = ordinary(snapshot, "README.md") else { return Ok(None) };
     known(gateway, snapshot, readme, Fact::Card, async {
         let text = start(gateway, snapshot, readme, MAX_DOCUMENT).await?;
         Ok(Card::front_matter(&String::from_utf8_lossy(&text)).unwrap_or_default())
@@ -29,22 +32,24 @@ pub(super) async fn card_data(gateway: &Gateway, snapshot: &Snapshot) -> Option<
     .await
 }
 
-/// Returns what the Hub shows of the files that say how a model is loaded.
-pub(super) async fn model_config(gateway: &Gateway, snapshot: &Snapshot) -> Option<Value> {
+/// Returns what the Hub shows of the files that say how a model is loaded, and whether all of them could be read.
+pub(super) async fn model_config(gateway: &Gateway, snapshot: &Snapshot) -> (Option<Value>, bool) {
     let (model, tokenizer, pipeline, adapter) = tokio::join!(
         config_file(gateway, snapshot, "config.json"),
         config_file(gateway, snapshot, "tokenizer_config.json"),
         config_file(gateway, snapshot, "model_index.json"),
         config_file(gateway, snapshot, "adapter_config.json"),
     );
-    let mut shown = model.and_then(|model| model.as_object().cloned()).unwrap_or_default();
     let parts = [("tokenizer_config", tokenizer), ("diffusers", pipeline), ("peft", adapter)];
-    shown.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?.as_ref().clone()))));
-    (!shown.is_empty()).then(|| shown.into())
+    let is_all = model.is_ok() && parts.iter().all(|(_, part)| part.is_ok());
+    let mut shown = model.ok().flatten().and_then(|model| model.as_object().cloned()).unwrap_or_default();
+    let part = |(name, part): (&str, Result<Option<Arc<Value>>, _>)| Some((name.to_owned(), (*part.ok()??).clone()));
+    shown.extend(parts.into_iter().filter_map(part));
+    ((!shown.is_empty()).then(|| shown.into()), is_all)
 }
 
-async fn config_file(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Arc<Value>> {
-    let file = ordinary(snapshot, path)?;
+async fn config_file(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Result<Option<Arc<Value>>, ApiError> {
+    let Some(file) = ordinary(snapshot, path) else { return Ok(None) };
     known(gateway, snapshot, file, Fact::Config, async {
         let text = start(gateway, snapshot, file, MAX_CONFIG).await?;
         Ok(config::shown(&text).filter(|shown: &Map<_, _>| !shown.is_empty()).map_or(Value::Null, Value::from))
@@ -84,15 +89,18 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     huddle_protocol::Sha256(Sha256::digest(bytes).into()).to_string()
 }
 
-/// Returns a fact about a file, as [`find_out`] does; nothing, if it cannot be found out now.
+/// Returns a fact about a file, as [`find_out`] does, for an answer that does not wait long for it and shows the rest.
+///
+/// # Errors
+/// If it cannot be found out now.
 pub(super) async fn known(
     gateway: &Gateway,
     snapshot: &Snapshot,
     file: &FileEntry,
     fact: Fact,
     reading: impl Future<Output = Result<Value, ApiError>>,
-) -> Option<Arc<Value>> {
-    shown(file, in_time(find_out(gateway, snapshot, file, fact, reading)).await).flatten()
+) -> Result<Option<Arc<Value>>, ApiError> {
+    shown(file, in_time(find_out(gateway, snapshot, file, fact, reading)).await)
 }
 
 /// Returns a fact about a file that is kept, or finds it out; nothing, if the file says nothing of it.
@@ -121,15 +129,15 @@ async fn in_time<T>(reading: impl Future<Output = Result<T, ApiError>>) -> Resul
     timeout(READ_WITHIN, reading).await.unwrap_or_else(|_| Err(ApiError::still_looking()))
 }
 
-/// Returns what was read of a file that is only shown if it was.
-fn shown<T>(file: &FileEntry, read: Result<T, ApiError>) -> Option<T> {
-    read.inspect_err(|error| debug!(path = %file.path, %error, "not shown")).ok()
+/// Notes why something is not shown.
+fn shown<T>(file: &FileEntry, read: Result<T, ApiError>) -> Result<T, ApiError> {
+    read.inspect_err(|error| debug!(path = %file.path, %error, "not shown"))
 }
 
 /// Reads the start of the ordinary file at a path; nothing, if it cannot be read now.
 pub(super) async fn read(gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Option<Vec<u8>> {
     let file = ordinary(snapshot, path)?;
-    shown(file, in_time(start(gateway, snapshot, file, MAX_DOCUMENT)).await)
+    shown(file, in_time(start(gateway, snapshot, file, MAX_DOCUMENT)).await).ok()
 }
 
 /// Returns the file at a path, if it is no symbolic link.

@@ -43,7 +43,7 @@ pub(crate) async fn list(
     };
     let rest = &found[start..];
     let page = &rest[..limit.min(rest.len())];
-    let shown = page.iter().map(|found| repo::describe(&gateway, found.snapshot, &wanted, false));
+    let shown = page.iter().map(async |found| repo::describe(&gateway, found.snapshot, &wanted, false).await.0);
     let mut response = Json::<Vec<Map<String, Value>>>(join_all(shown).await).into_response();
     if let Some(last) = page.last().filter(|_| page.len() < rest.len()) {
         let next = query.with("cursor", &format!("{}-{}", last.rank, last.id));

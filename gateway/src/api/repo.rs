@@ -11,13 +11,14 @@ use crate::{Gateway, config, date, hub::Snapshot};
 /// How many bytes make an `_id`, which JavaScript clients insist on; the Hub's have 12.
 const ID_BYTES: usize = 12;
 
-/// Writes a repository with the properties that are wanted, as far as it has them.
+/// Writes a repository with the properties that are wanted, as far as it has them; reports whether that is all it has,
+/// rather than what could be read just now.
 pub(super) async fn describe(
     gateway: &Gateway,
     snapshot: &Snapshot,
     wanted: &[&'static str],
     with_blobs: bool,
-) -> Map<String, Value> {
+) -> (Map<String, Value>, bool) {
     let documents = Documents::read(gateway, snapshot, wanted).await;
     let id = snapshot.repo.hub_id();
     let mut repo = Map::new();
@@ -28,7 +29,7 @@ pub(super) async fn describe(
     repo.insert("id".into(), id.into());
     let known = |name| Some((String::from(name), property(name, snapshot, &documents, with_blobs)?));
     repo.extend(wanted.iter().copied().filter_map(known));
-    repo
+    (repo, documents.are_whole)
 }
 
 /// Reports whether files have to be read for these properties.
@@ -48,6 +49,8 @@ struct Documents {
     config: Option<Value>,
     safetensors: Option<Value>,
     gguf: Option<Value>,
+    /// Each of them could be read, or is not there at all.
+    are_whole: bool,
 }
 
 impl Documents {
@@ -55,13 +58,16 @@ impl Documents {
         let is_wanted = |names: &[&str]| wanted.iter().any(|name| names.contains(name));
         let (needs_card, needs_config) = (is_wanted(&OF_CARD), is_wanted(&OF_CONFIG));
         let (needs_safetensors, needs_gguf) = (is_wanted(&["safetensors"]), is_wanted(&["gguf"]));
-        let card = async { if needs_card { document::card_data(gateway, snapshot).await } else { None } };
-        let config = async { if needs_config { document::model_config(gateway, snapshot).await } else { None } };
+        let card = async { if needs_card { document::card_data(gateway, snapshot).await } else { Ok(None) } };
+        let config =
+            async { if needs_config { document::model_config(gateway, snapshot).await } else { (None, true) } };
         let safetensors =
-            async { if needs_safetensors { weights::safetensors(gateway, snapshot).await } else { None } };
-        let gguf = async { if needs_gguf { weights::gguf(gateway, snapshot).await } else { None } };
-        let (card, config, safetensors, gguf) = tokio::join!(card, config, safetensors, gguf);
-        Self { card, config, safetensors, gguf }
+            async { if needs_safetensors { weights::safetensors(gateway, snapshot).await } else { Ok(None) } };
+        let gguf = async { if needs_gguf { weights::gguf(gateway, snapshot).await } else { Ok(None) } };
+        let (card, (config, is_all), safetensors, gguf) = tokio::join!(card, config, safetensors, gguf);
+        let are_whole = is_all && card.is_ok() && safetensors.is_ok() && gguf.is_ok();
+        let (card, safetensors, gguf) = (card.ok().flatten(), safetensors.ok().flatten(), gguf.ok().flatten());
+        Self { card, config, safetensors, gguf, are_whole }
     }
 
     /// Returns a value of the card.

@@ -1,7 +1,6 @@
 //! `GET /api/{kind}s/{id}/tree/{revision}[/{path}]`: files and folders, page by page.
 
 use axum::{
-    Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -14,8 +13,10 @@ use super::{
 };
 use crate::{
     Gateway,
+    answers::{About, Answer, Question},
     error::ApiError,
     host::Origin,
+    hub::Snapshot,
     page::link_next,
     query::{self, Query},
     target::Target,
@@ -32,30 +33,32 @@ pub(crate) async fn list(
     query: Query,
 ) -> Result<Response, ApiError> {
     let (snapshot, path) = target.locate(&gateway).await?;
-    let path = path.trim_end_matches('/').to_owned();
-    let manifest = snapshot.manifest.clone();
-    if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
-        return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
-    }
+    let path = path.trim_end_matches('/');
     let asked = Asked::read(&query)?;
-    let next_path = format!("/api/{}/{}/tree/{}/{path}", target.kind.plural(), target.id, manifest.revision());
-    let changes = match asked.with_commits {
-        true => {
-            let paths = asked.entries(&manifest, &path).0.iter().map(|entry| entry.path().to_owned()).collect();
-            Some(LastChanges::find(&gateway, &snapshot, paths).await?)
+    let question = asked.question(&snapshot, path);
+    let answer = match question.as_ref().and_then(|question| gateway.answers.get(question)) {
+        Some(answer) => answer,
+        None => {
+            let answer = asked.answer(&gateway, &snapshot, path).await?;
+            if let Some(question) = question {
+                gateway.answers.keep(question, answer.clone());
+            }
+            answer
         }
-        false => None,
     };
-    let page = entry::written(move || asked.page(&manifest, &path, changes.as_ref())).await?;
-    let mut response = Json(page.entries).into_response();
-    if let Some(query) = page.next {
+    let next = answer.next.clone();
+    let mut response = answer.into_response();
+    if let Some(query) = next {
         // It names the commit, so that the pages fit together even if the branch moves on.
+        let (kinds, id, commit) = (target.kind.plural(), &target.id, snapshot.manifest.revision());
+        let next_path = format!("/api/{kinds}/{id}/tree/{commit}/{path}");
         link_next(response.headers_mut(), &origin, next_path.trim_end_matches('/'), &query);
     }
     Ok(response)
 }
 
 /// How a client wants its pages.
+#[derive(Clone, Copy)]
 struct Asked {
     is_recursive: bool,
     with_commits: bool,
@@ -79,6 +82,29 @@ impl Asked {
             limit: query.number("limit")?.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
             cursor: query.number("cursor")?.unwrap_or(0),
         })
+    }
+
+    /// Returns what the answer is kept under; when a file was changed depends on more than the revision.
+    fn question(self, snapshot: &Snapshot, path: &str) -> Option<Question> {
+        let Self { is_recursive, with_commits, limit, cursor } = self;
+        let about = || About::Tree { path: path.to_owned(), is_recursive, limit, cursor };
+        (!with_commits).then(|| Question::new(snapshot, about()))
+    }
+
+    async fn answer(self, gateway: &Gateway, snapshot: &Snapshot, path: &str) -> Result<Answer, ApiError> {
+        let (manifest, path) = (snapshot.manifest.clone(), path.to_owned());
+        if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
+            return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
+        }
+        let changes = match self.with_commits {
+            true => {
+                let paths = self.entries(&manifest, &path).0.iter().map(|entry| entry.path().to_owned()).collect();
+                Some(LastChanges::find(gateway, snapshot, paths).await?)
+            }
+            false => None,
+        };
+        let page = entry::written(move || self.page(&manifest, &path, changes.as_ref())).await?;
+        Answer::new(&page.entries, page.next)
     }
 
     /// Returns the entries of the page, and whether there are more.

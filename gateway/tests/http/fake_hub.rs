@@ -120,7 +120,8 @@ impl FakeRepo {
 
     fn snapshot(&self, manifest: Arc<Signed<Manifest>>) -> Snapshot {
         let reasons = vec!["it is a test".to_owned()];
-        Snapshot { repo: self.repo().clone(), manifest, reasons, visibility: self.visibility }
+        let hash = BlobHash::of(manifest.bytes());
+        Snapshot { repo: self.repo().clone(), hash, manifest, reasons, visibility: self.visibility }
     }
 }
 
@@ -146,6 +147,8 @@ pub(crate) enum Fault {
     Panics,
     /// Opening a file fails so.
     RefusesToRead(HubError),
+    /// Opening a file fails so many times.
+    RefusesFirst(usize),
     /// Opening a file takes so long.
     OpensAfter(Duration),
     /// A stream fails after so many bytes.
@@ -299,10 +302,16 @@ impl Hub for FakeHub {
     }
 
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
+        let before = self.reads.fetch_add(1, Ordering::SeqCst);
         assert!(range.end <= file.size, "the range is within the file");
         match &self.fault {
             Some(Fault::RefusesToRead(error)) => return Err(error.clone()),
+            Some(Fault::RefusesFirst(times)) if before < *times => {
+                return Err(HubError::Unavailable {
+                    reason: "no peer".to_owned(),
+                    retry_after: Duration::from_secs(1),
+                });
+            }
             Some(Fault::OpensAfter(time)) => tokio::time::sleep(*time).await,
             _ => {}
         }

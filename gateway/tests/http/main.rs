@@ -14,6 +14,7 @@ mod fixtures;
 mod history;
 mod hostile;
 mod info;
+mod kept_answers;
 mod large_files;
 mod limits;
 mod listings;

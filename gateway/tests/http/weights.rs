@@ -15,7 +15,7 @@ const CARD: &[u8] = b"---\nlibrary_name: transformers\nbase_model: org/base\nbas
     widget: [{text: hi}]\nmodel-index: [{name: m}]\n---\n";
 const TOKENIZER: &[u8] = br#"{"mask_token": {"content": "[MASK]"}, "eos_token": "</s>", "added_tokens_decoder": {}}"#;
 
-fn hub() -> FakeHub {
+pub(crate) fn hub() -> FakeHub {
     let whole = safetensors(&[("a", "F32", &[10, 20]), ("b", "I64", &[7]), ("c", "F32", &[])]);
     let (first, second) = (safetensors(&[("a", "BF16", &[100])]), safetensors(&[("b", "BF16", &[50])]));
     let index = br#"{"metadata": {"total_size": 300}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#;

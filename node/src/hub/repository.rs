@@ -1,6 +1,6 @@
 //! Repositories themselves: made, taken back, renamed, made private.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use huddle_gateway::{Settings, Visibility, WriteError};
 use huddle_protocol::{BlobHash, DhtKey, FileEntry, Mode, Record, RefName, RepoId, Revision, SecretKey, blob_oid};
@@ -104,7 +104,7 @@ impl NodeHub {
         }
         if store.offer.is_private(repo) {
             old.push(Announcement::Provide(DhtKey::repo(repo)));
-            let pointers = store.index.pointers(repo).into_iter();
+            let pointers = store.index.pointers(repo).into_iter().map(Arc::unwrap_or_clone);
             old.extend(pointers.map(|pointer| Announcement::Put(Box::new(Record::Head(pointer)))));
         }
         self.node.announcer().withdraw(old).await;

@@ -27,7 +27,7 @@ pub(crate) struct Turn<'a> {
     node: &'a Node,
     repo: RepoId,
     key: SecretKey,
-    head: Option<Signed<Head>>,
+    head: Option<Arc<Signed<Head>>>,
     /// Held from the look at the newest head to the new one.
     turn: MutexGuard<'a, ()>,
 }
@@ -91,7 +91,7 @@ impl Node {
         if self.store().offer.is_private(repo) {
             return;
         }
-        let pointers = self.store().index.pointers(repo).into_iter();
+        let pointers = self.store().index.pointers(repo).into_iter().map(Arc::unwrap_or_clone);
         let pointers = pointers.map(|pointer| Announcement::Put(Box::new(Record::Head(pointer))));
         let announcements = [Announcement::Provide(DhtKey::repo(repo))].into_iter().chain(pointers).collect();
         self.announcer().announce(announcements).await;
@@ -217,7 +217,7 @@ impl<'a> Turn<'a> {
         {
             return Err(PublishError::Behind { repo: self.repo.clone() });
         }
-        self.head = Some(head);
+        self.head = Some(Arc::new(head));
         Ok(self.node.store().flush().await?)
     }
 

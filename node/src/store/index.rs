@@ -1,6 +1,6 @@
 //! What the signed documents in the store say: heads, manifests, and which bytes were hashed in full.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use huddle_protocol::{BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     peers::PeerTable,
     table::{IndexError, Table},
+    verified::Verified,
 };
 
 /// How much memory sled may use for its cache, in bytes.
@@ -31,7 +32,9 @@ pub struct Held {
 pub struct Index {
     db: Db,
     heads: Table,
+    verified_heads: Verified<Head>,
     pointers: Table,
+    verified_pointers: Verified<HeadPointer>,
     manifests: Table,
     revisions: Table,
     hashed: Table,
@@ -54,7 +57,9 @@ impl Index {
         let shared = Db(db.clone());
         Ok(Self {
             heads: Table::open(&db, "heads")?,
+            verified_heads: Verified::default(),
             pointers: Table::open(&db, "pointers")?,
+            verified_pointers: Verified::default(),
             manifests: Table::open(&db, "manifests")?,
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
@@ -97,19 +102,22 @@ impl Index {
     pub fn put_head(&self, head: &Signed<Head>) -> Result<Precedence, IndexError> {
         let precedence = self.head_precedence(head)?;
         if precedence == Precedence::Newer {
-            self.heads.put(&head_key(head.value().repo(), Some(head.signer())), head.bytes())?;
+            let (repo, signer) = (head.value().repo(), head.signer());
+            let put = self.heads.put(&head_key(repo, Some(signer)), head.bytes());
+            self.verified_heads.changed(&head_key(repo, None));
+            put?;
         }
         Ok(precedence)
     }
 
     /// Returns every known head of a repository: the publisher's, or each mirror's.
-    pub fn heads(&self, repo: &RepoId) -> Vec<Signed<Head>> {
-        let values = self.heads.entries(&head_key(repo, None)).map(|(_, value)| value);
-        values.filter_map(|value| Signed::from_bytes(&value).ok()).collect()
+    pub fn heads(&self, repo: &RepoId) -> Vec<Arc<Signed<Head>>> {
+        let key = head_key(repo, None);
+        self.verified_heads.list(&key, || self.heads.entries(&key).map(|(_, value)| value))
     }
 
     /// Returns the publisher's own head of its repository.
-    pub fn head(&self, repo: &RepoId) -> Option<Signed<Head>> {
+    pub fn head(&self, repo: &RepoId) -> Option<Arc<Signed<Head>>> {
         let publisher = repo.publisher()?;
         self.heads(repo).into_iter().find(|head| head.signer() == publisher.0)
     }
@@ -133,15 +141,18 @@ impl Index {
     pub fn put_pointer(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, IndexError> {
         let precedence = self.pointer_precedence(pointer)?;
         if precedence == Precedence::Newer {
-            self.pointers.put(&head_key(&pointer.value().repo, Some(pointer.signer())), pointer.bytes())?;
+            let (repo, signer) = (&pointer.value().repo, pointer.signer());
+            let put = self.pointers.put(&head_key(repo, Some(signer)), pointer.bytes());
+            self.verified_pointers.changed(&head_key(repo, None));
+            put?;
         }
         Ok(precedence)
     }
 
     /// Returns the newest known pointers of a repository: the publisher's, or each mirror's.
-    pub fn pointers(&self, repo: &RepoId) -> Vec<Signed<HeadPointer>> {
-        let values = self.pointers.entries(&head_key(repo, None)).map(|(_, value)| value);
-        values.filter_map(|value| Signed::from_bytes(&value).ok()).collect()
+    pub fn pointers(&self, repo: &RepoId) -> Vec<Arc<Signed<HeadPointer>>> {
+        let key = head_key(repo, None);
+        self.verified_pointers.list(&key, || self.pointers.entries(&key).map(|(_, value)| value))
     }
 
     /// Returns up to `limit` pointers in the order of their repositories' names, after `after`, of those that `may` be told.

@@ -130,7 +130,8 @@ impl Hub for WritingHub {
             return self.now().snapshot(kind, id, revision).await;
         }
         let manifest = self.huge.clone();
-        Ok(Snapshot { repo: manifest.repo().clone(), manifest, reasons: vec![], visibility: Visibility::Public })
+        let (repo, hash) = (manifest.repo().clone(), BlobHash::of(manifest.bytes()));
+        Ok(Snapshot { repo, hash, manifest, reasons: vec![], visibility: Visibility::Public })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
