@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use huddle_protocol::RepoId;
 
 use crate::{
@@ -37,6 +37,19 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Reports whether a browser asks for a page that is not ours, and its user need not know.
+    pub(crate) fn is_foreign_page(&self) -> bool {
+        matches!(self, Self::Anonymous { foreign_page: Some(_) })
+    }
+
+    /// Refuses foreign pages: what the user of the browser fetches is no business of theirs.
+    pub(crate) fn must_not_be_foreign_page(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Anonymous { foreign_page: Some(origin) } => Err(ApiError::ForeignOrigin { origin: origin.clone() }),
+            _ => Ok(()),
+        }
+    }
+
     /// Reports whether private repositories are shown.
     pub(crate) fn is_known(&self) -> bool {
         matches!(self, Self::Known(_))
@@ -134,10 +147,22 @@ async fn caller(gateway: &Gateway, parts: &mut Parts) -> Result<Caller, ApiError
 
 /// Returns the origin of the page that sends the request, if it is not our own.
 async fn foreign_page(parts: &mut Parts) -> Result<Option<String>, ApiError> {
-    let Some(page) = parts.headers.get(header::ORIGIN) else { return Ok(None) };
+    // Images and scripts come without an origin, but browsers say that somebody else wants them.
+    let site = parts.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let Some(page) = parts.headers.get(header::ORIGIN) else {
+        let is_foreign = matches!(site, Some(b"cross-site" | b"same-site")) && !is_navigation(&parts.headers);
+        return Ok(is_foreign.then(|| "another site".to_owned()));
+    };
     let page = String::from_utf8_lossy(page.as_bytes()).into_owned();
     let ours = Origin::from_request_parts(parts, &()).await?;
-    Ok((!page.eq_ignore_ascii_case(ours.as_str())).then_some(page))
+    let is_ours = ours.site().eq_ignore_ascii_case(&page);
+    Ok((!is_ours).then_some(page))
+}
+
+/// Reports whether somebody followed a link to here, rather than a page asking behind his back.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let says = |name, value: &[u8]| headers.get(name).is_some_and(|said: &HeaderValue| said.as_bytes() == value);
+    says("sec-fetch-mode", b"navigate") && says("sec-fetch-dest", b"document")
 }
 
 /// What the `Authorization` header says.

@@ -70,7 +70,7 @@ pub(crate) enum ApiError {
     #[error("your token may not write to `{id}`: its namespace is another's")]
     NotYours { id: String },
     /// A page somewhere on the web wants to write in the name of whoever looks at it.
-    #[error("a page of {origin} may not write here without a token")]
+    #[error("a page of {origin} may do this only with a token")]
     ForeignOrigin { origin: String },
     /// A large file was announced and never came.
     #[error("the file did not arrive")]

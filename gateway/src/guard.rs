@@ -23,7 +23,7 @@ use axum::{
 use http::header;
 
 pub(crate) use crate::guard::{clients::Clients, cold::Cold};
-use crate::{Account, Fetch, Gateway, caller::Caller, error::ApiError, guard::clients::Key};
+use crate::{Account, Fetch, Gateway, caller::Caller, error::ApiError, guard::clients::Key, host};
 
 /// The address a connection came from; `serve` adds it to every request.
 #[derive(Clone, Copy, Debug)]
@@ -50,17 +50,26 @@ pub(crate) async fn admit(State(gateway): State<Gateway>, request: Request, next
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
         return ApiError::Encoded { encoding }.into_response();
     }
-    let caller = request.extensions().get::<Caller>().and_then(|caller| caller.account().ok());
-    match gateway.allowance(caller, client_address(&request)) {
+    let caller = request.extensions().get::<Caller>();
+    let account = caller.and_then(|caller| caller.account().ok());
+    // Whoever made that page is not on this machine, only the browser is.
+    let address = match client_address(&request) {
+        None if caller.is_some_and(Caller::is_foreign_page) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        address => address,
+    };
+    match gateway.allowance(account, address) {
         Ok(allowance) => ALLOWANCE.scope(allowance, next.run(request)).await,
         Err(error) => error.into_response(),
     }
 }
 
 impl Gateway {
-    /// Counts a request that came with a token of this node, or from an address, none being this machine's.
+    /// Counts a request that came with a token of this node, or from an address; none is this machine's, and not counted.
     fn allowance(&self, account: Option<&Account>, address: Option<IpAddr>) -> Result<Allowance, ApiError> {
         let now = Instant::now();
+        if let (Some(_), None) = (account, address) {
+            return Ok(Allowance { fetch: Fetch::Any, cold: None });
+        }
         if let Some(account) = account {
             let key = Key::Token(account.name.clone(), account.token.clone());
             let cold = self.clients.ask(key, self.options.clients.token, now)?;
@@ -96,12 +105,21 @@ fn client_address(request: &Request) -> Option<IpAddr> {
     match peer {
         Some(peer) if !peer.is_loopback() => Some(peer),
         _ => {
-            let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back()?;
-            // The last one is what the proxy itself saw. A proxy that does not tell stands for all its clients.
+            let Some(forwarded) = request.headers().get_all("x-forwarded-for").iter().next_back() else {
+                // A proxy that does not tell for whom it asks stands for all its clients.
+                return is_proxied(request).then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+            };
+            // The last one is what the proxy itself saw.
             let last = forwarded.to_str().unwrap_or_default().rsplit(',').next().unwrap_or_default().trim();
             Some(last.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
         }
     }
+}
+
+/// Reports whether a proxy shows itself: by a header, or by a name of ours that is not this machine's.
+fn is_proxied(request: &Request) -> bool {
+    let shows = ["via", "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-real-ip"];
+    shows.iter().any(|name| request.headers().contains_key(*name)) || !host::is_of_this_machine(request)
 }
 
 /// Returns what an address is counted as: whoever has one IPv6 address has the 2⁶⁴ of its network.

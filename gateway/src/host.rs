@@ -35,6 +35,13 @@ impl Origin {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns scheme, host and port alone, as browsers name a site.
+    pub(crate) fn site(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at + 3);
+        let end = self.0[host..].find('/').map_or(self.0.len(), |at| host + at);
+        &self.0[..end]
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Origin {
@@ -80,6 +87,12 @@ pub(crate) async fn guard(State(gateway): State<Gateway>, request: Request, next
     } else {
         ApiError::ForeignHost { host: host.host().to_owned() }.into_response()
     }
+}
+
+/// Reports whether a request is addressed to a name or an address that means this machine wherever it is said, or to a
+/// bare IP address.
+pub(crate) fn is_of_this_machine(request: &Request) -> bool {
+    authority(request.uri(), request.headers()).is_ok_and(|host| is_allowed(host.host(), true, &[]))
 }
 
 /// Returns the host and port the client used.

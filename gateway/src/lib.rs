@@ -46,7 +46,7 @@ use axum::{
     routing::{MethodRouter, delete, get, head, post, put},
 };
 use http::{HeaderName, Method};
-use huddle_protocol::RepoKind;
+use huddle_protocol::{BlobHash, RepoKind};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, Any, CorsLayer},
@@ -62,6 +62,7 @@ use crate::{
     downloads::Downloads,
     facts::Facts,
     guard::{Clients, hub::GuardedHub},
+    kept::Kept,
     links::Links,
     staging::Staging,
     xet::{Xet, download, shards, tokens, upload},
@@ -74,6 +75,9 @@ pub use crate::{
     serve::serve,
 };
 
+/// How much of histories is kept, in bytes.
+const MAX_HISTORIES: usize = 16 << 20;
+
 /// What every handler gets.
 #[derive(Clone, Debug)]
 struct Gateway {
@@ -85,6 +89,7 @@ struct Gateway {
     staging: Option<Arc<Staging>>,
     facts: Arc<Facts>,
     answers: Arc<Answers>,
+    histories: Arc<Kept<BlobHash, commits::History>>,
     downloads: Arc<Downloads>,
 }
 
@@ -100,6 +105,7 @@ impl Gateway {
             staging: staging.map(Arc::new),
             facts: Arc::new(Facts::new()),
             answers: Arc::new(Answers::new()),
+            histories: Arc::new(Kept::new(MAX_HISTORIES)),
             downloads: Arc::new(Downloads::new()),
             options: Arc::new(options),
         }

@@ -61,7 +61,7 @@ impl Default for XetOptions {
 /// fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fetch {
-    /// On this machine everything, from elsewhere what is trusted: whoever reaches the gateway could otherwise have the
+    /// On this machine everything, for others and for foreign pages in a browser here what is trusted: whoever reaches the gateway could otherwise have the
     /// node store, and offer to others, whatever he names.
     #[default]
     Auto,

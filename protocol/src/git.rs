@@ -3,7 +3,7 @@
 //! Formats: git's object format (<https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>) and the git-lfs pointer
 //! specification (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, collections::HashMap, fmt};
 
 use gix_hash::{Kind, ObjectId};
 use gix_object::{CommitRef, WriteTo, tree};
@@ -155,6 +155,30 @@ pub fn lfs_pointer_oid(sha256: &Sha256, size: u64) -> Result<GitOid, GitError> {
 /// # Errors
 /// [`GitError::Duplicate`] if a path appears twice, or as a file and as a folder; [`GitError::TooManyFolders`].
 pub fn tree_oid<'a>(files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>) -> Result<GitOid, GitError> {
+    each_tree_oid(files, |_, _| {})
+}
+
+/// Returns the ids of the trees of all folders in these files by their paths, computed in one pass; the root, whose path is
+/// empty, is among them.
+///
+/// # Errors
+/// As for [`tree_oid`].
+pub fn tree_oids<'a>(
+    files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>,
+) -> Result<HashMap<&'a str, GitOid>, GitError> {
+    let mut all = HashMap::new();
+    let root = each_tree_oid(files, |path, oid| {
+        all.insert(path, oid);
+    })?;
+    all.insert("", root);
+    Ok(all)
+}
+
+/// Returns the id of the root, and tells `tell` the path and the id of each folder below it.
+fn each_tree_oid<'a>(
+    files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>,
+    mut tell: impl FnMut(&'a str, GitOid),
+) -> Result<GitOid, GitError> {
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort_unstable_by_key(|(path, ..)| *path);
     // Sorted, the files of a folder come one after the other: only the folders on the way to one of them are open.
@@ -163,7 +187,7 @@ pub fn tree_oid<'a>(files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>) ->
     let mut folders = 0;
     for (path, mode, oid) in files {
         while open.last().is_some_and(|folder| !folder.holds(path)) {
-            close_last(&mut root, &mut open)?;
+            close_last(&mut root, &mut open, &mut tell)?;
         }
         let mut start = open.last().map_or(0, |folder| folder.path.len() + 1);
         while let Some(length) = path[start..].find('/') {
@@ -177,16 +201,22 @@ pub fn tree_oid<'a>(files: impl IntoIterator<Item = (&'a str, Mode, GitOid)>) ->
         open.last_mut().unwrap_or(&mut root).add(entry_kind(mode), &path[start..], oid);
     }
     while !open.is_empty() {
-        close_last(&mut root, &mut open)?;
+        close_last(&mut root, &mut open, &mut tell)?;
     }
     root.oid()
 }
 
 /// Computes the id of the innermost open folder and enters it into the one around it.
-fn close_last<'a>(root: &mut Folder<'a>, open: &mut Vec<Folder<'a>>) -> Result<(), GitError> {
+fn close_last<'a>(
+    root: &mut Folder<'a>,
+    open: &mut Vec<Folder<'a>>,
+    tell: &mut impl FnMut(&'a str, GitOid),
+) -> Result<(), GitError> {
     let Some(folder) = open.pop() else { return Ok(()) };
-    let name = folder.path.rsplit('/').next().unwrap_or_default();
-    open.last_mut().unwrap_or(root).add(tree::EntryKind::Tree, name, folder.oid()?);
+    let path = folder.path;
+    let (name, oid) = (path.rsplit('/').next().unwrap_or_default(), folder.oid()?);
+    tell(path, oid);
+    open.last_mut().unwrap_or(root).add(tree::EntryKind::Tree, name, oid);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub use card::{Card, CardError};
 pub use cbor::{CborError, check_canonical};
 pub use git::{
     BlobHasher, Commit, GitError, LFS_THRESHOLD, Mode, Person, blob_oid, commit_oid, lfs_pointer, lfs_pointer_oid,
-    tree_oid,
+    tree_oid, tree_oids,
 };
 pub use hash::{BlobHash, GitOid, ParseHashError, Sha256};
 pub use head::{Head, HeadError, HeadPointer, Precedence, Target};

@@ -1,5 +1,7 @@
 //! `GET /api/{kind}s/{id}/commits/{revision}`: the history, page by page.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -57,8 +59,24 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-/// Returns the commits that lead to a revision, it first, as far as they are known.
-async fn history(gateway: &Gateway, snapshot: &Snapshot) -> Result<Vec<(GitOid, Commit)>, ApiError> {
+/// Commits with their ids.
+pub(crate) type History = Arc<Vec<(GitOid, Commit)>>;
+
+/// Returns the commits that lead to a revision, it first, as far as they are known. A history that is known to its
+/// beginning is kept: it is always the same.
+async fn history(gateway: &Gateway, snapshot: &Snapshot) -> Result<History, ApiError> {
+    if let Some(kept) = gateway.histories.get(&snapshot.hash) {
+        return Ok(kept);
+    }
+    let commits = Arc::new(known_history(gateway, snapshot).await?);
+    if commits.last().is_some_and(|(_, commit)| commit.parents.is_empty()) {
+        let weight = |(_, commit): &(GitOid, Commit)| size_of::<(GitOid, Commit)>() + 2 * commit.to_raw().len();
+        gateway.histories.keep(snapshot.hash, commits.clone(), commits.iter().map(weight).sum());
+    }
+    Ok(commits)
+}
+
+async fn known_history(gateway: &Gateway, snapshot: &Snapshot) -> Result<Vec<(GitOid, Commit)>, ApiError> {
     let mut ancestry = Ancestry::of(gateway, snapshot);
     let (mut commits, mut next) = (Vec::new(), Some(snapshot.manifest.clone()));
     while let Some(manifest) = next

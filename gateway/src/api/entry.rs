@@ -1,8 +1,8 @@
 //! Files and folders as the tree and paths-info show them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, Mode, lfs_pointer, tree_oid};
+use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, lfs_pointer, tree_oids};
 use serde_json::{Value, json};
 use tracing::error;
 
@@ -58,13 +58,15 @@ impl<'a> Entry<'a> {
         }
     }
 
+    fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder { .. })
+    }
+
     /// Writes the entry; with the last commit there is also what a virus scanner said (nobody asked one).
-    pub(super) fn json(&self, manifest: &Manifest, changes: Option<&LastChanges>) -> Result<Value, GitError> {
+    fn json(&self, folders: &HashMap<&str, GitOid>, changes: Option<&LastChanges>) -> Value {
         let mut json = match self {
             Self::File(file) => json!({ "type": "file", "oid": file.git, "size": file.size, "path": file.path }),
-            Self::Folder { path } => {
-                json!({ "type": "directory", "oid": folder_oid(manifest, path)?, "size": 0, "path": path })
-            }
+            Self::Folder { path } => json!({ "type": "directory", "oid": folders.get(path), "size": 0, "path": path }),
         };
         if let Self::File(FileEntry { sha256: Some(sha256), size, .. }) = self {
             let pointer = lfs_pointer(sha256, *size);
@@ -76,17 +78,26 @@ impl<'a> Entry<'a> {
                 json["securityFileStatus"] = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
             }
         }
-        Ok(json)
+        json
     }
 }
 
-/// Reports whether a file or a folder is the same in two revisions.
-pub(super) fn is_same(one: &Manifest, other: &Manifest, path: &str) -> bool {
-    fn what<'a>(manifest: &'a Manifest, path: &str) -> impl Iterator<Item = (&'a str, Mode, GitOid)> {
-        let files = manifest.file(path).map_or_else(|| below(manifest, path), std::slice::from_ref);
-        files.iter().map(|file| (file.path.as_str(), file.mode, file.git))
-    }
-    what(one, path).eq(what(other, path))
+/// Writes some entries of a revision.
+///
+/// # Errors
+/// Only if this program is wrong: the manifest was built from the same trees.
+pub(super) fn all_json(
+    manifest: &Manifest,
+    entries: &[Entry<'_>],
+    changes: Option<&LastChanges>,
+) -> Result<Vec<Value>, GitError> {
+    let folders = if entries.iter().any(Entry::is_folder) { folder_oids(manifest)? } else { HashMap::new() };
+    Ok(entries.iter().map(|entry| entry.json(&folders, changes)).collect())
+}
+
+/// Returns the ids of all folders, computed at once: one by one, each file would be hashed for each folder around it.
+pub(super) fn folder_oids(manifest: &Manifest) -> Result<HashMap<&str, GitOid>, GitError> {
+    tree_oids(manifest.files().iter().map(|file| (file.path.as_str(), file.mode, file.git)))
 }
 
 /// Writes entries on a thread of their own: the ids of many folders are many hashes.
@@ -115,9 +126,4 @@ fn below<'a>(manifest: &'a Manifest, path: &str) -> &'a [FileEntry] {
     let start = files.partition_point(|file| file.path.as_str() < prefix.as_str());
     let length = files[start..].partition_point(|file| file.path.as_str().starts_with(&prefix));
     &files[start..start + length]
-}
-
-fn folder_oid(manifest: &Manifest, path: &str) -> Result<GitOid, GitError> {
-    let files = below(manifest, path);
-    tree_oid(files.iter().map(|file| (&file.path.as_str()[path.len() + 1..], file.mode, file.git)))
 }

@@ -138,14 +138,17 @@ fn is_known(own: &[&str], name: &str) -> bool {
 fn asked(kind: RepoKind, query: &Query) -> Result<Vec<&'static str>, ApiError> {
     let all = all(kind);
     let asked = query.all("expand").flat_map(|value| value.split(',')).filter(|name| !name.is_empty());
-    asked
-        .map(|asked| {
-            all.iter().copied().find(|known| *known == asked).ok_or_else(|| {
-                let reason = format!("expand must be one of: {}", all.join(", "));
-                ApiError::BadRequest { reason }
-            })
-        })
-        .collect()
+    let mut wanted = Vec::new();
+    for asked in asked {
+        let known = all.iter().copied().find(|known| *known == asked).ok_or_else(|| {
+            let reason = format!("expand must be one of: {}", all.join(", "));
+            ApiError::BadRequest { reason }
+        })?;
+        if !wanted.contains(&known) {
+            wanted.push(known); // once, however often it is asked for: each costs
+        }
+    }
+    Ok(wanted)
 }
 
 #[cfg(test)]
@@ -155,7 +158,7 @@ mod tests {
     #[test]
     fn a_kind_has_its_own_properties_and_no_others() {
         let query = |text: &str| Query::parse(text.as_bytes());
-        let some = wanted(RepoKind::Model, &query("expand=sha&expand[]=config&expand=xetEnabled")).unwrap();
+        let some = wanted(RepoKind::Model, &query("expand=sha&expand[]=config,sha,sha&expand=xetEnabled")).unwrap();
         assert_eq!(some, ["sha", "config", "xetEnabled"]);
         assert!(wanted(RepoKind::Dataset, &query("expand=config")).is_err());
         let unasked = wanted(RepoKind::Dataset, &query("blobs=true")).unwrap();

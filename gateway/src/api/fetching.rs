@@ -31,8 +31,9 @@ const ALIVE: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// `GET /api/huddle/downloads`
-pub(crate) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Json<Value> {
-    Json(snapshot(&gateway, &caller).await)
+pub(crate) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Value>, ApiError> {
+    caller.must_not_be_foreign_page()?;
+    Ok(Json(snapshot(&gateway, &caller).await))
 }
 
 /// `GET /api/huddle/downloads/events`: the same again and again, as Server-Sent Events, as long as somebody listens.
@@ -42,6 +43,7 @@ pub(crate) async fn events(
     closing: Closing,
     method: Method,
 ) -> Result<Response, ApiError> {
+    caller.must_not_be_foreign_page()?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use huddle_protocol::Manifest;
+use huddle_protocol::{GitError, GitOid, Manifest};
 use serde_json::{Value, json};
 
 use super::{ancestry::Ancestry, entry};
@@ -10,6 +10,8 @@ use crate::{Gateway, date, error::ApiError, hub::Snapshot};
 
 /// How many commits are looked at. What none of them changed is said to be of the oldest of them.
 const MAX_COMMITS: usize = 1000;
+/// How many files are looked at, over all commits.
+const MAX_FILES: usize = 2_000_000;
 
 /// The last commits of some paths.
 #[derive(Debug, Default)]
@@ -20,16 +22,18 @@ impl LastChanges {
     pub(super) async fn find(gateway: &Gateway, snapshot: &Snapshot, mut paths: Vec<String>) -> Result<Self, ApiError> {
         let mut changes = HashMap::with_capacity(paths.len());
         let (mut ancestry, mut newer) = (Ancestry::of(gateway, snapshot), snapshot.manifest.clone());
+        let mut files = 0;
         for _ in 1..MAX_COMMITS {
-            if paths.is_empty() {
-                return Ok(Self(changes));
+            files += newer.files().len() + paths.len();
+            if paths.is_empty() || files > MAX_FILES {
+                break;
             }
             let Some(older) = ancestry.older().await? else { break };
             let commit = Arc::new(described(&newer));
-            changes.extend(
-                paths.extract_if(.., |path| !entry::is_same(&newer, &older, path)).map(|path| (path, commit.clone())),
-            );
-            newer = older;
+            let (one, other) = (newer, older.clone());
+            let sorted = entry::written(move || sort(&one, &other, paths)).await?;
+            changes.extend(sorted.changed.into_iter().map(|path| (path, commit.clone())));
+            (paths, newer) = (sorted.same, older);
         }
         let oldest = Arc::new(described(&newer));
         changes.extend(paths.into_iter().map(|path| (path, oldest.clone())));
@@ -40,6 +44,23 @@ impl LastChanges {
     pub(super) fn of(&self, path: &str) -> Option<&Value> {
         self.0.get(path).map(|commit| &**commit)
     }
+}
+
+/// Paths, by whether they are the same in two revisions.
+struct Sorted {
+    changed: Vec<String>,
+    same: Vec<String>,
+}
+
+fn sort(newer: &Manifest, older: &Manifest, paths: Vec<String>) -> Result<Sorted, GitError> {
+    let what = |manifest: &Manifest, folders: &HashMap<&str, GitOid>, path: &str| match manifest.file(path) {
+        Some(file) => Some((Some(file.mode), file.git)),
+        None => folders.get(path).map(|tree| (None, *tree)),
+    };
+    let (new, old) = (entry::folder_oids(newer)?, entry::folder_oids(older)?);
+    let is_same = |path: &String| what(newer, &new, path) == what(older, &old, path);
+    let (same, changed) = paths.into_iter().partition(is_same);
+    Ok(Sorted { changed, same })
 }
 
 fn described(manifest: &Manifest) -> Value {

@@ -17,7 +17,7 @@ use self::{filter::Filter, order::Order};
 use super::{expand, repo};
 use crate::{Gateway, caller::Caller, error::ApiError, host::Origin, hub::Snapshot, page::link_next, query::Query};
 
-/// The most repositories on a page; fewer if a file of each has to be read.
+/// The most repositories on a page; fewer if a file of each has to be read or all of them are named.
 const MAX_PAGE: usize = 1000;
 const MAX_PAGE_OF_DOCUMENTS: usize = 100;
 
@@ -31,7 +31,8 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let wanted = expand::listed(kind, &query)?;
     let (filter, order) = (Filter::read(&query)?, Order::read(&query)?);
-    let most = if repo::needs_documents(&wanted) { MAX_PAGE_OF_DOCUMENTS } else { MAX_PAGE };
+    let is_long = repo::needs_documents(&wanted) || wanted.contains(&"siblings");
+    let most = if is_long { MAX_PAGE_OF_DOCUMENTS } else { MAX_PAGE };
     let limit = query.number("limit")?.unwrap_or(MAX_PAGE).clamp(1, most);
 
     let all = visible(&gateway, &caller, kind).await?;

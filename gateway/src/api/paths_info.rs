@@ -45,7 +45,7 @@ pub(crate) async fn look_up(
         false => None,
     };
     let manifest = snapshot.manifest;
-    let write = move || asked.entries(&manifest).map(|entry| entry.json(&manifest, changes.as_ref())).collect();
+    let write = move || entry::all_json(&manifest, &asked.entries(&manifest).collect::<Vec<_>>(), changes.as_ref());
     Ok(Json(entry::written(write).await?))
 }
 
@@ -59,20 +59,20 @@ struct Asked {
 impl Asked {
     /// Returns what is there; what is not is left out.
     fn entries<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = Entry<'a>> {
-        self.paths.iter().filter_map(|path| Entry::at(manifest, path.trim_end_matches('/')))
+        self.paths.iter().filter_map(|path| Entry::at(manifest, path))
     }
 
     /// Python sends a form.
     fn from_form(body: &[u8]) -> Self {
         let form = Query::parse(body);
-        Self { paths: form.all("paths").map(str::to_owned).collect(), with_commits: form.flag("expand") }
+        Self { paths: form.all("paths").map(plain).collect(), with_commits: form.flag("expand") }
     }
 
     /// JavaScript and Rust send JSON.
     fn from_json(body: &[u8]) -> Result<Self, ApiError> {
         let bad = || ApiError::BadRequest { reason: "expected {\"paths\": [\"…\"]}".to_owned() };
         let body: Value = serde_json::from_slice(body).map_err(|_| bad())?;
-        let path = |path: &Value| path.as_str().map(str::to_owned).ok_or_else(bad);
+        let path = |path: &Value| path.as_str().map(plain).ok_or_else(bad);
         let paths = match &body["paths"] {
             Value::Array(paths) => paths.iter().map(path).collect::<Result<_, _>>()?,
             single => BTreeSet::from([path(single)?]),
@@ -85,13 +85,18 @@ impl Asked {
     }
 }
 
+/// Returns a path as it is in a manifest: that of a folder may end in a slash.
+fn plain(path: &str) -> String {
+    path.trim_end_matches('/').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_form_and_json_ask_the_same() {
-        let form = Asked::from_form(b"paths=a%20b&paths=c%2Fd&paths=c/d&expand=True");
+        let form = Asked::from_form(b"paths=a%20b&paths=c%2Fd&paths=c/d&paths=c/d//&expand=True");
         let json = Asked::from_json(br#"{"paths": ["c/d", "a b"], "expand": true}"#).unwrap();
         assert_eq!(form, json);
         assert_eq!(form.paths.into_iter().collect::<Vec<_>>(), ["a b", "c/d"]);

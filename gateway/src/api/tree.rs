@@ -122,7 +122,7 @@ impl Asked {
     fn page(&self, manifest: &Manifest, path: &str, changes: Option<&LastChanges>) -> Result<Page, GitError> {
         let (entries, has_more) = self.entries(manifest, path);
         Ok(Page {
-            entries: entries.iter().map(|entry| entry.json(manifest, changes)).collect::<Result<_, _>>()?,
+            entries: entry::all_json(manifest, &entries, changes)?,
             next: has_more.then(|| self.after(entries.len())),
         })
     }

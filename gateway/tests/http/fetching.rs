@@ -1,8 +1,8 @@
 //! What clients may make the node fetch, and how much of it at once.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{num::NonZeroU32, sync::atomic::Ordering, time::Duration};
 
-use huddle_gateway::{ClientLimits, Fetch, Options, Standing};
+use huddle_gateway::{ClientLimits, Fetch, Options, Rate, Standing};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -177,4 +177,40 @@ async fn an_answer_made_from_files_counts_those_that_a_client_reads_already() {
         let refused = from_elsewhere(&gateway, path).await;
         assert_eq!((refused.status, refused.header("retry-after")), (429, Some("10")), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_is_no_client_of_this_machine() {
+    let gateway = gateway(sample().cold(STRANGER), Fetch::Auto).await;
+    let own = format!("http://{}", gateway.address);
+    let link = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    let followed: &[(&str, &str)] = &link;
+    for (headers, status) in [
+        (&[("Origin", "https://evil.example")][..], 404),
+        (&[("Sec-Fetch-Site", "cross-site")], 404), // an image
+        (&[("Sec-Fetch-Site", "same-site")], 404),
+        (&[("Via", "1.1 proxy")], 404), // that does not tell for whom it asks
+        (&[("X-Forwarded-Proto", "https")], 404),
+        (&[("Origin", &own)], 200),
+        (&[("Sec-Fetch-Site", "same-origin")], 200),
+        (followed, 200),
+        (&[], 200),
+    ] {
+        assert_eq!(gateway.get_with(CONFIG, headers).await.status, status, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_no_disadvantage_on_this_machine() {
+    let one = NonZeroU32::MIN;
+    let clients = ClientLimits { token: Rate { burst: one, per_second: one }, ..ClientLimits::default() };
+    let gateway = Gateway::start(sample(), Options { clients, ..Options::default() }).await;
+    let bearer = format!("Bearer {TOKEN}");
+    for _ in 0..5 {
+        assert_eq!(gateway.get_with(CONFIG, &[("Authorization", &bearer)]).await.status, 200);
+    }
+    let elsewhere = [ELSEWHERE, ("Authorization", bearer.as_str())];
+    let answers =
+        [gateway.get_with(CONFIG, &elsewhere).await.status, gateway.get_with(CONFIG, &elsewhere).await.status];
+    assert_eq!(answers, [200, 429], "from elsewhere they are counted");
 }
