@@ -333,10 +333,14 @@ impl Resolver {
     /// If the store has stopped.
     #[cfg(feature = "gateway")]
     pub(crate) async fn kept(&self, hash: BlobHash) -> Result<Option<Arc<Signed<Manifest>>>, StoreError> {
-        match self.recent.manifest(hash) {
-            Some(manifest) => Ok(Some(manifest)),
-            None => Ok(self.store.manifest(hash).await?.map(Arc::new)),
+        if let Some(manifest) = self.recent.manifest(hash) {
+            return Ok(Some(manifest));
         }
+        let manifest = self.store.manifest(hash).await?.map(Arc::new);
+        if let Some(manifest) = &manifest {
+            self.recent.decoded(hash, manifest);
+        }
+        Ok(manifest)
     }
 
     /// Fetches and judges the manifest a head names.

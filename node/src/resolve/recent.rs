@@ -10,16 +10,22 @@ use huddle_protocol::{BlobHash, Manifest, RepoId, Signed};
 
 /// How long a head is used without asking the network again; gossip brings newer ones meanwhile.
 const FRESH: Duration = Duration::from_secs(30);
-/// How many manifests are kept decoded.
-const DECODED: usize = 32;
-/// How many files they may list in all; each takes a few hundred bytes.
-const DECODED_FILES: usize = 1 << 19;
+/// How many bytes the manifests that are kept decoded may have, as they are signed; in memory they take a few times that.
+const DECODED: usize = 64 << 20;
+/// What a manifest takes beside its bytes, roughly.
+const OVERHEAD: usize = 1 << 10;
 
 /// What was looked up a moment ago. Bounded.
 #[derive(Debug, Default)]
 pub struct Recent {
     heads: Mutex<HashMap<String, Instant>>,
-    manifests: Mutex<HashMap<BlobHash, Arc<Signed<Manifest>>>>,
+    manifests: Mutex<Decoded>,
+}
+
+#[derive(Debug, Default)]
+struct Decoded {
+    manifests: HashMap<BlobHash, Arc<Signed<Manifest>>>,
+    bytes: usize,
 }
 
 impl Recent {
@@ -39,15 +45,56 @@ impl Recent {
     }
 
     pub(super) fn manifest(&self, hash: BlobHash) -> Option<Arc<Signed<Manifest>>> {
-        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).manifests.get(&hash).cloned()
     }
 
     pub(super) fn decoded(&self, hash: BlobHash, manifest: &Arc<Signed<Manifest>>) {
-        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        let files: usize = manifests.values().map(|other| other.value().files().len()).sum();
-        if manifests.len() >= DECODED || files + manifest.value().files().len() > DECODED_FILES {
-            manifests.clear();
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).add(hash, manifest, DECODED);
+    }
+}
+
+impl Decoded {
+    fn add(&mut self, hash: BlobHash, manifest: &Arc<Signed<Manifest>>, room: usize) {
+        let bytes = OVERHEAD + manifest.bytes().len();
+        if self.bytes + bytes > room {
+            *self = Self::default();
         }
-        manifests.insert(hash, Arc::clone(manifest));
+        if bytes <= room && self.manifests.insert(hash, Arc::clone(manifest)).is_none() {
+            self.bytes += bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use huddle_protocol::SecretKey;
+
+    use super::*;
+    use crate::testing::{entry, manifest};
+
+    #[test]
+    fn few_large_manifests_are_kept_or_many_small_ones() {
+        let repo = "hf:org/x".parse().unwrap();
+        let manifest = |files: usize| {
+            let files = (0..files).map(|n| entry(&format!("{n:05}"), b"x")).collect();
+            Arc::new(manifest(&repo, &SecretKey::from_bytes([1; 32]), files))
+        };
+        let (small, large) = (manifest(1), manifest(1000));
+        let room = 2 * (OVERHEAD + large.bytes().len());
+        let kept = |manifest: &Arc<Signed<Manifest>>| {
+            let mut decoded = Decoded::default();
+            for n in 0..1000_u32 {
+                decoded.add(BlobHash::of(&n.to_le_bytes()), manifest, room);
+                decoded.add(BlobHash::of(&n.to_le_bytes()), manifest, room);
+                assert!(decoded.bytes <= room && !decoded.manifests.is_empty());
+                assert_eq!(decoded.bytes, decoded.manifests.len() * (OVERHEAD + manifest.bytes().len()));
+            }
+            decoded.add(BlobHash::of(b"first"), manifest, room);
+            decoded.manifests.len()
+        };
+        assert!(kept(&large) <= 2 && kept(&small) > 2);
+        let mut decoded = Decoded::default();
+        decoded.add(BlobHash::of(b"x"), &large, OVERHEAD);
+        assert_eq!((decoded.bytes, decoded.manifests.len()), (0, 0), "larger than all the room");
     }
 }
