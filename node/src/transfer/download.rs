@@ -29,6 +29,7 @@ use super::{
     meter::Meter,
     piece::{Outcome, Piece},
     plan::{OrderId, Plan, chunks},
+    small::NoSize,
 };
 use crate::path::path_of;
 
@@ -85,7 +86,7 @@ enum Ended {
     Piece(OrderId, Outcome),
     Nothing,
     /// The proven size of the blob, as a peer has it that says it has another.
-    Size(NodeId, Result<u64, String>),
+    Size(NodeId, Result<u64, NoSize>),
 }
 
 /// One peer, as this download sees it.
@@ -351,19 +352,21 @@ impl Driver {
                 self.sizing -= 1;
                 let (blob, claimed) = (self.blob, self.size);
                 if size == claimed {
-                    self.lied(
-                        node,
-                        0..self.size,
-                        format!("it said that the blob has another size than its {claimed} bytes"),
-                    );
+                    // Before its last group came, it could only repeat what somebody told it.
+                    self.drop_peer(node, State::Dropped, "it said another size before".to_owned());
                 } else {
                     let error = FetchError::WrongSize { blob, claimed, actual: Some(size) };
                     self.fail(&Arc::new(error), |_| true);
                 }
             }
-            Ok(Ended::Size(node, Err(reason))) => {
+            Ok(Ended::Size(node, Err(NoSize { reason, is_lie: true }))) => {
                 self.sizing -= 1;
                 self.lied(node, 0..self.size, format!("it names a size it cannot prove: {reason}"));
+            }
+            // A connection that was lost or a queue that was full says nothing about honesty.
+            Ok(Ended::Size(node, Err(NoSize { reason, .. }))) => {
+                self.sizing -= 1;
+                self.drop_peer(node, State::Dropped, format!("it names a size it does not prove: {reason}"));
             }
             Ok(Ended::Nothing) => {}
             Err(error) if error.is_cancelled() => {}

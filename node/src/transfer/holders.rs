@@ -19,6 +19,8 @@ use crate::{discovery::Network, endpoint::to_iroh};
 const DIALS: usize = 8;
 /// How many providers are dialled in all for one look-up.
 const MOST: usize = 64;
+/// How many are remembered, those who turned out to be of no use included.
+const MOST_EVER: usize = 1024;
 /// How soon the look-up is made again, while somebody still waits; the pause grows to [`REST`].
 const AGAIN: Duration = Duration::from_secs(2);
 /// The longest pause between two look-ups.
@@ -118,7 +120,9 @@ async fn look_up(inner: &Inner, wanted: &Search, send: &watch::Sender<Found>) {
     let sources = look_ups.chain([neighbours(inner, wanted).boxed()]);
     send.send_modify(|found| found.unreachable.clear());
     let ready = send.borrow().ready.clone();
-    let room = MOST.saturating_sub(ready.len());
+    // Those who lied or let us wait must not keep others out.
+    let is_of_use = |node: &&NodeId| inner.peers.is_honest(**node) && !inner.peers.is_paused(**node, Instant::now());
+    let room = MOST.saturating_sub(ready.iter().filter(is_of_use).count()).min(MOST_EVER.saturating_sub(ready.len()));
     let mut seen: HashSet<NodeId> = ready.into_iter().chain([inner.me]).collect();
     let candidates = stream::iter(wanted.hints.clone()).chain(stream::select_all(sources));
     let fresh = candidates.filter(|node| std::future::ready(seen.insert(*node)));

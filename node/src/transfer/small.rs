@@ -58,7 +58,7 @@ impl Transfer {
                     Attempt::Lied(reason) | Attempt::Failed(reason) => reason,
                     Attempt::Local(reason) => return Err(FetchError::Local { reason }),
                 },
-                Err(reason) => reason,
+                Err(NoSize { reason, .. }) => reason,
             };
             debug!(%node, %blob, reason, "a provider failed");
             refused = Some(format!("{node}: {reason}"));
@@ -70,7 +70,7 @@ impl Transfer {
     }
 
     /// Asks providers for the size of a blob, several at once: whoever takes his time must not keep the others waiting.
-    fn sizes(&self, blob: BlobHash, holders: Holders) -> BoxStream<'static, (NodeId, Result<u64, String>)> {
+    fn sizes(&self, blob: BlobHash, holders: Holders) -> BoxStream<'static, (NodeId, Result<u64, NoSize>)> {
         let (this, inner) = (self.clone(), Arc::clone(&self.0));
         let nodes = stream::unfold((holders, 0), |(holders, at)| async move {
             let node = holders.ready(at).await?;
@@ -101,18 +101,30 @@ impl Transfer {
     }
 }
 
+/// Why a provider did not prove the size of a blob.
+#[derive(Debug)]
+pub(super) struct NoSize {
+    pub(super) reason: String,
+    /// What it sent does not verify: it did not merely break off.
+    pub(super) is_lie: bool,
+}
+
 impl Inner {
     /// Asks one provider for the size of a blob, and has it proven.
-    pub(super) async fn size(&self, node: NodeId, blob: BlobHash) -> Result<u64, String> {
-        let id = to_iroh(node).ok_or("not an address")?;
-        let connection = self.pool.get_or_connect(id).await.map_err(|error| format!("{error:#}"))?;
+    pub(super) async fn size(&self, node: NodeId, blob: BlobHash) -> Result<u64, NoSize> {
+        let unknown = |reason: String| NoSize { reason, is_lie: false };
+        let id = to_iroh(node).ok_or_else(|| unknown("not an address".to_owned()))?;
+        let connection = self.pool.get_or_connect(id).await.map_err(|error| unknown(format!("{error:#}")))?;
         let size = timeout(STALL, get::request::get_verified_size(&connection, &Hash::from_bytes(blob.0))).await;
         match size {
             Ok(Ok((size, _))) => Ok(size),
-            Ok(Err(error)) => Err(format!("{error:#}")),
+            Ok(Err(error)) => Err(match judge(&error) {
+                Attempt::Lied(evidence) => NoSize { reason: evidence, is_lie: true },
+                _ => unknown(format!("{error:#}")),
+            }),
             Err(_) => {
                 self.peers.failed(node, Instant::now());
-                Err("no answer".to_owned())
+                Err(unknown("no answer".to_owned()))
             }
         }
     }

@@ -49,7 +49,7 @@ impl Driver {
     /// Begins to deal with a peer.
     pub(super) fn meet(&mut self, node: NodeId) {
         let known = &self.transfer.0.peers;
-        if self.peers.len() >= SOURCES || self.peers.contains_key(&node) || node == self.transfer.0.me {
+        if self.peers.contains_key(&node) || node == self.transfer.0.me || !self.has_room() {
             return;
         }
         if !known.is_honest(node) {
@@ -67,6 +67,14 @@ impl Driver {
         };
         peer.follow = Some(self.follow(node));
         self.peers.insert(node, peer);
+    }
+
+    /// Reports whether there is room for another peer. Those that are out of it count a sixteenth: they are kept so that
+    /// they are not met again, and must not keep honest ones out.
+    fn has_room(&self) -> bool {
+        let is_out = |peer: &&Peer| matches!(peer.report.state, State::Lied | State::Dropped);
+        let out = self.peers.values().filter(is_out).count();
+        self.peers.len() - out + out / 16 < SOURCES
     }
 
     pub(super) fn follow(&mut self, node: NodeId) -> AbortHandle {
