@@ -19,7 +19,7 @@ use futures::StreamExt;
 use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tracing::info;
+use tracing::{debug, info};
 
 use self::{
     error::{hub_error, internal, not_found, unavailable},
@@ -128,7 +128,10 @@ impl Hub for NodeHub {
         let file = resolved.manifest.value().file(file.path.as_str()).filter(same);
         let file = file.ok_or_else(|| unavailable(&"two manifests of this revision differ; ask again"))?;
         if !node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
-            check_room(&node.home().blobs(), range.end - range.start).map_err(|error| unavailable(&error))?;
+            check_room(&node.home().blobs(), range.end - range.start).map_err(|error| {
+                debug!(%error, "not fetched");
+                unavailable(&"this node has no room for it") // where its home is, is nobody's business
+            })?;
         }
         if resolved.must_hash() {
             self.hash_first(&resolved, file).await?;
