@@ -5,7 +5,7 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+use huddle_protocol::{FileEntry, GitOid, Inspection, Manifest, RepoId, RepoKind, Signed};
 
 use crate::authoring::{Authoring, Visibility};
 
@@ -63,6 +63,9 @@ pub enum HubError {
     /// Somebody offers it, but nobody this node's policy believes.
     #[error("`{id}` was found but is not trusted: {reason}")]
     Untrusted { id: String, reason: String },
+    /// The operator of this node does not want it passed on.
+    #[error("{reason}")]
+    Refused { reason: String },
     /// It exists, but no peer that has it can be reached now.
     #[error("not available now: {reason}")]
     Unavailable { reason: String, retry_after: Duration },
@@ -98,6 +101,9 @@ pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
 
     /// Reports whether all bytes of a file are here, so that reading it fetches nothing.
     async fn is_here(&self, file: &FileEntry) -> bool;
+
+    /// Returns what was found in a file that could harm whoever loads it; nothing if not all of it is here.
+    async fn inspect(&self, file: &FileEntry) -> Option<Inspection>;
 
     /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
     /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.

@@ -110,7 +110,9 @@ impl From<GetError> for Failure {
                 FetchError::NoProvider { .. } | FetchError::Failed { .. } => Code::Unreachable,
                 _ => Code::Unexpected,
             },
-            GetError::FalseManifest { .. } | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
+            GetError::FalseManifest { .. }
+            | GetError::Unsafe { .. }
+            | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
             GetError::Checkout(_) | GetError::NoRoom(_) | GetError::Store(_) => Code::Unexpected,
         };
         Self::new(code, &error)

@@ -17,6 +17,7 @@ use crate::{
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
+    safety::{self, Finding},
     store::{BlobError, Held, IndexError, StoreError},
     transfer::{FetchError, Holders, Lie, Search, Source},
     trust::Reason,
@@ -66,6 +67,8 @@ pub struct Got {
     pub sources: Vec<Source>,
     /// Who sent bytes that did not verify.
     pub lies: Vec<Lie>,
+    /// Files that could harm whoever loads them.
+    pub unsafe_files: Vec<Finding>,
 }
 
 /// Why something could not be got.
@@ -92,6 +95,12 @@ pub enum GetError {
         "{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name"
     )]
     FalseManifest { path: String, signer: PublicKey },
+    /// Loading a file could run code, and such files are refused.
+    #[error(
+        "{finding}; nothing was written. Take the safetensors file instead and leave this one out with --exclude, or set \
+         pickle = \"warn\" in the section [safety] of config.toml if you trust who made it"
+    )]
+    Unsafe { finding: Box<Finding> },
     /// The files could not be written out.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
@@ -143,7 +152,14 @@ impl Node {
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
         let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
+        let unsafe_files = self.findings(&files).await?;
         let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
+        if (to.is_some() || get.hf_cache.is_some())
+            && let Some(finding) = self.refused(&unsafe_files)
+        {
+            return Err(GetError::Unsafe { finding: Box::new(finding.clone()) });
+        }
+        safety::warn(&unsafe_files, events).await;
         if let Some(to) = &to {
             events.step(format!("writing to {}", to.display())).await;
             written = Some(checkout::checkout(blobs, manifest, &files, to, get.copy).await?);
@@ -165,6 +181,7 @@ impl Node {
             written,
             sources: fetched.sources,
             lies: self.transfer().peers().lies_since(next_lie),
+            unsafe_files,
         })
     }
 

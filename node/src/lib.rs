@@ -31,6 +31,7 @@ mod progress;
 pub mod publish;
 pub mod report;
 pub mod resolve;
+pub mod safety;
 pub mod store;
 #[cfg(test)]
 mod testing;

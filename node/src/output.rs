@@ -211,6 +211,9 @@ impl Display for Resolution {
             writeln!(f, "trust      {}", clean(reason))?;
         }
         writeln!(f, "files      {} ({}), {} here", self.files, HumanBytes(self.bytes), self.files_here)?;
+        for finding in &self.unsafe_files {
+            writeln!(f, "unsafe     {}", clean(&finding.to_string()))?;
+        }
         if !self.card.license.is_empty() {
             writeln!(f, "licence    {}", clean(&self.card.license.join(", ")))?;
         }

@@ -22,6 +22,7 @@ use crate::{
     node::Node,
     output,
     resolve::ResolveError,
+    safety::{self, Finding},
     store::{BlobError, IndexError, StoreError},
 };
 
@@ -61,6 +62,8 @@ pub struct Published {
     pub bytes: u64,
     /// The branch had exactly these files already; nothing was written.
     pub unchanged: bool,
+    /// Files that could harm whoever loads them.
+    pub unsafe_files: Vec<Finding>,
 }
 
 /// Why nothing was published.
@@ -152,6 +155,8 @@ impl Node {
         let mut turn = self.turn(repo, key, events).await?;
         let tip = turn.commit(&branch, files, message, events).await?;
         let manifest = tip.manifest.value();
+        let unsafe_files = self.findings(&manifest.files().iter().collect::<Vec<_>>()).await?;
+        safety::warn(&unsafe_files, events).await;
         Ok(Published {
             repo: manifest.repo().clone(),
             revision: manifest.revision(),
@@ -160,6 +165,7 @@ impl Node {
             files: manifest.files().len() as u64,
             bytes: manifest.total_size(),
             unchanged: tip.is_unchanged,
+            unsafe_files,
         })
     }
 

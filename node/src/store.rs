@@ -17,7 +17,7 @@ mod uploads;
 
 use std::{io, path::PathBuf};
 
-use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
+use huddle_protocol::{BlobHash, Head, HeadPointer, Inspection, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
 use self::uploads::Uploads;
@@ -214,6 +214,20 @@ impl Store {
     pub async fn manifest(&self, hash: BlobHash) -> Result<Option<Signed<Manifest>>, StoreError> {
         let bytes = self.blobs.small(hash, Signed::<Manifest>::MAX_ENVELOPE).await?;
         Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
+    }
+
+    /// Returns what could harm whoever loads a blob, looked for once; nothing if it is not here in full.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the index is damaged.
+    pub(crate) async fn inspect(&self, blob: BlobHash) -> Result<Option<Inspection>, StoreError> {
+        let Held::Complete(size) = self.blobs.held(blob).await? else { return Ok(None) };
+        if let Some(found) = self.index.inspection(blob) {
+            return Ok(Some(found));
+        }
+        let found = self.blobs.inspect(blob, size).await?;
+        self.index.put_inspection(blob, &found)?;
+        Ok(Some(found))
     }
 
     /// Waits until everything kept so far would survive a kill, the truth before what is derived from it.

@@ -6,8 +6,8 @@ use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, Mode, lfs_pointer, 
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::last_change::LastChanges;
-use crate::error::ApiError;
+use super::{last_change::LastChanges, security::Security};
+use crate::{Gateway, error::ApiError, hub::Snapshot};
 
 /// A file or a folder of a revision.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Writes the entry; with the last commit there is also what a virus scanner said (nobody asked one).
-    pub(super) fn json(&self, manifest: &Manifest, changes: Option<&LastChanges>) -> Result<Value, GitError> {
+    /// Writes the entry.
+    pub(super) fn json(&self, manifest: &Manifest, details: Option<&Details>) -> Result<Value, GitError> {
         let mut json = match self {
             Self::File(file) => json!({ "type": "file", "oid": file.git, "size": file.size, "path": file.path }),
             Self::Folder { path } => {
@@ -70,13 +70,32 @@ impl<'a> Entry<'a> {
             let pointer = lfs_pointer(sha256, *size);
             json["lfs"] = json!({ "oid": sha256, "size": size, "pointerSize": pointer.len() });
         }
-        if let Some(changes) = changes {
-            json["lastCommit"] = changes.of(self.path()).cloned().unwrap_or_default();
-            if matches!(self, Self::File(_)) {
-                json["securityFileStatus"] = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
+        if let Some(details) = details {
+            json["lastCommit"] = details.changes.of(self.path()).cloned().unwrap_or_default();
+            if let Self::File(file) = self {
+                json["securityFileStatus"] = details.security.of(file);
             }
         }
         Ok(json)
+    }
+}
+
+/// What a client gets of entries that asks for more: who changed each last, and whether it could do harm.
+pub(super) struct Details {
+    changes: LastChanges,
+    security: Security,
+}
+
+impl Details {
+    pub(super) async fn find(gateway: &Gateway, snapshot: &Snapshot, entries: &[Entry<'_>]) -> Result<Self, ApiError> {
+        let paths = entries.iter().map(|entry| entry.path().to_owned()).collect();
+        let file = |entry: &Entry<'_>| match entry {
+            Entry::File(file) => Some((*file).clone()),
+            Entry::Folder { .. } => None,
+        };
+        let files = entries.iter().filter_map(file).collect();
+        let changes = LastChanges::find(gateway, snapshot, paths).await?;
+        Ok(Self { changes, security: Security::find(gateway, files).await })
     }
 }
 

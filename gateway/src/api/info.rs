@@ -1,9 +1,9 @@
 //! `GET /api/{kind}s/{id}[/revision/{revision}]`: a repository in one object.
 
 use axum::{Json, extract::State};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{expand, repo};
+use super::{expand, repo, security::Security};
 use crate::{Gateway, error::ApiError, query::Query, target::Target};
 
 /// `/api/{kind}s/{id}[/revision/{revision}]`
@@ -16,8 +16,8 @@ pub(crate) async fn info(
     let snapshot = target.snapshot(&gateway).await?;
     let mut info = repo::describe(&gateway, &snapshot, &wanted, query.flag("blobs")).await;
     if query.flag("securityStatus") {
-        // Nobody scanned anything.
-        info.insert("securityRepoStatus".into(), json!({ "scansDone": false, "filesWithIssues": [] }));
+        let security = Security::find(&gateway, snapshot.manifest.files().to_vec()).await;
+        info.insert("securityRepoStatus".into(), security.of_all(&snapshot));
     }
     Ok(Json(info))
 }

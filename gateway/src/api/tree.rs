@@ -8,10 +8,7 @@ use axum::{
 use huddle_protocol::{GitError, Manifest};
 use serde_json::Value;
 
-use super::{
-    entry::{self, Entry},
-    last_change::LastChanges,
-};
+use super::entry::{self, Details, Entry};
 use crate::{
     Gateway,
     error::ApiError,
@@ -39,14 +36,11 @@ pub(crate) async fn list(
     }
     let asked = Asked::read(&query)?;
     let next_path = format!("/api/{}/{}/tree/{}/{path}", target.kind.plural(), target.id, manifest.revision());
-    let changes = match asked.with_commits {
-        true => {
-            let paths = asked.entries(&manifest, &path).0.iter().map(|entry| entry.path().to_owned()).collect();
-            Some(LastChanges::find(&gateway, &snapshot, paths).await?)
-        }
+    let details = match asked.with_commits {
+        true => Some(Details::find(&gateway, &snapshot, &asked.entries(&manifest, &path).0).await?),
         false => None,
     };
-    let page = entry::written(move || asked.page(&manifest, &path, changes.as_ref())).await?;
+    let page = entry::written(move || asked.page(&manifest, &path, details.as_ref())).await?;
     let mut response = Json(page.entries).into_response();
     if let Some(query) = page.next {
         // It names the commit, so that the pages fit together even if the branch moves on.
@@ -93,10 +87,10 @@ impl Asked {
         (rest, has_more)
     }
 
-    fn page(&self, manifest: &Manifest, path: &str, changes: Option<&LastChanges>) -> Result<Page, GitError> {
+    fn page(&self, manifest: &Manifest, path: &str, details: Option<&Details>) -> Result<Page, GitError> {
         let (entries, has_more) = self.entries(manifest, path);
         Ok(Page {
-            entries: entries.iter().map(|entry| entry.json(manifest, changes)).collect::<Result<_, _>>()?,
+            entries: entries.iter().map(|entry| entry.json(manifest, details)).collect::<Result<_, _>>()?,
             next: has_more.then(|| self.after(entries.len())),
         })
     }
