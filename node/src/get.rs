@@ -12,6 +12,7 @@ use sha2::Digest;
 
 use crate::{
     checkout::{self, CheckoutError, Written},
+    deny::Denial,
     events::{Event, Events},
     home::NoRoom,
     names,
@@ -95,6 +96,9 @@ pub enum GetError {
         "{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name"
     )]
     FalseManifest { path: String, signer: PublicKey },
+    /// This node denies a file.
+    #[error("cannot fetch {path}: {denial}; leave it out with --exclude, or see `huddle deny list`")]
+    Denied { path: String, denial: Box<Denial> },
     /// Loading a file could run code, and such files are refused.
     #[error(
         "{finding}; nothing was written. Take the safetensors file instead and leave this one out with --exclude, or set \
@@ -147,6 +151,10 @@ impl Node {
         let files: Vec<_> = manifest.files().iter().filter(is_wanted).collect();
         if files.is_empty() && !manifest.files().is_empty() {
             return Err(GetError::NothingMatches { repo });
+        }
+        let rules = self.store().deny.rules();
+        if let Some((file, denial)) = files.iter().find_map(|file| Some((file, rules.file(file)?))) {
+            return Err(GetError::Denied { path: file.path.to_string(), denial: Box::new(denial) });
         }
         let bytes = files.iter().map(|file| file.size).sum();
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;

@@ -132,6 +132,9 @@ impl Hub for NodeHub {
         let same = |other: &&FileEntry| (other.git, other.size) == (file.git, file.size);
         let file = resolved.manifest.value().file(file.path.as_str()).filter(same);
         let file = file.ok_or_else(|| unavailable(&"two manifests of this revision differ; ask again"))?;
+        if let Some(denial) = node.store().deny.rules().file(file) {
+            return Err(HubError::Refused { reason: format!("{} is denied: {denial}", file.path) });
+        }
         if !node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
             check_room(&node.home().blobs(), range.end - range.start).map_err(|error| unavailable(&error))?;
         }

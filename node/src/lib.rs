@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 mod demo;
+pub mod deny;
 pub mod discovery;
 pub mod endpoint;
 pub mod events;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "gateway")]
 pub(crate) use self::{lfs::attributes, turn::Turn};
 use crate::{
+    deny::Denial,
     events::{Event, Events},
     home::{NoRoom, check_room},
     identity::KeyError,
@@ -94,6 +95,9 @@ pub enum PublishError {
          one of them and publish again"
     )]
     Behind { repo: RepoId },
+    /// This node denies it.
+    #[error("cannot publish {what}: {denial}; `huddle deny list` shows what is denied here")]
+    Denied { what: String, denial: Box<Denial> },
     /// There is no such key.
     #[error(transparent)]
     Key(#[from] KeyError),

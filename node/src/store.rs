@@ -34,7 +34,10 @@ pub(crate) use self::{
     offer::Offer,
     uploads::KEPT as UPLOADS_KEPT,
 };
-use crate::home::Home;
+use crate::{
+    deny::{Deny, DenyError},
+    home::Home,
+};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,9 @@ pub enum StoreError {
     /// What says which repositories are private cannot be read or written.
     #[error("cannot use {}, which says which repositories are private", path.display())]
     Repositories { path: PathBuf, source: io::Error },
+    /// What says what is denied cannot be read.
+    #[error("cannot tell what this node denies")]
+    Deny(#[from] DenyError),
 }
 
 /// The blobs and the index of one home.
@@ -63,6 +69,8 @@ pub struct Store {
     pub index: Index,
     /// What is not offered to others.
     pub(crate) offer: Offer,
+    /// What is denied.
+    pub(crate) deny: Deny,
     uploads: Uploads,
 }
 
@@ -86,10 +94,12 @@ impl Store {
     /// If either part is damaged; the index can be rebuilt.
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
         Blobs::clear_leftovers(&home.blobs()); // first: on a full disk they may be what fills it
-        let offer = Offer::open(home.repositories())?; // before anything is open that would have to be closed
+        // Before anything is open that would have to be closed.
+        let deny = Deny::open(home)?;
+        let offer = Offer::open(home.repositories(), deny.clone())?;
         let index = Index::open(&home.index())?;
         let blobs = Blobs::open(&home.blobs()).await?;
-        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
+        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
         store.sort_offer().await?;
         Ok(store)
     }
@@ -118,8 +128,9 @@ impl Store {
             };
             put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
         }
-        let (index, offer) = (Index::open(&home.index())?, Offer::open(home.repositories())?);
-        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
+        let (index, deny) = (Index::open(&home.index())?, Deny::open(home)?);
+        let offer = Offer::open(home.repositories(), deny.clone())?;
+        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
         let rebuilt = store.fill_index(aside).await;
         store.close().await;
         rebuilt
@@ -151,7 +162,7 @@ impl Store {
                 Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
                 Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
                 Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
-                Purpose::Node => continue,
+                Purpose::Node | Purpose::DenyList => continue,
             };
             let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
             if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {

@@ -5,6 +5,7 @@
 
 mod card;
 mod cbor;
+mod deny;
 mod git;
 mod hash;
 mod head;
@@ -21,6 +22,7 @@ mod signed;
 
 pub use card::{Card, CardError};
 pub use cbor::{CborError, check_canonical};
+pub use deny::{DenyList, DenyListError, ParseSubjectError, Subject, check_reason};
 pub use git::{
     BlobHasher, Commit, GitError, LFS_THRESHOLD, Mode, Person, blob_oid, commit_oid, lfs_pointer, lfs_pointer_oid,
     tree_oid,

@@ -11,7 +11,7 @@ use std::{
 
 use ed25519_dalek::{Signer, SigningKey};
 use huddle_protocol::{
-    Card, Commit, Document, FilePath, Format, GitOid, Head, HeadPointer, Inspection, Manifest, ManifestParts,
+    Card, Commit, DenyList, Document, FilePath, Format, GitOid, Head, HeadPointer, Inspection, Manifest, ManifestParts,
     NodeRecord, PublicKey, Record, RefName, RepoId, RepoName, Request, Response, Revision, Signed, check_canonical,
     symlink_stays_inside,
 };
@@ -20,7 +20,7 @@ use huddle_protocol::{
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const ALL: [(&str, Target); 14] = [
+pub const ALL: [(&str, Target); 15] = [
     ("manifest", manifest),
     ("head", head),
     ("head_pointer", head_pointer),
@@ -35,6 +35,7 @@ pub const ALL: [(&str, Target); 14] = [
     ("commit", commit),
     ("cbor", cbor),
     ("inspect", inspect),
+    ("deny_list", deny_list),
 ];
 
 /// The seed of the publisher in the vectors, who may sign the sample documents.
@@ -161,6 +162,15 @@ pub fn commit(bytes: &[u8]) {
 pub fn cbor(bytes: &[u8]) {
     if check_canonical(bytes).is_ok() {
         assert!(serde_ipld_dagcbor::from_slice::<serde::de::IgnoredAny>(bytes).is_ok());
+    }
+}
+
+/// Decodes a payload of a deny list, signed, and the bytes as they are.
+pub fn deny_list(bytes: &[u8]) {
+    let Some(list) = document::<DenyList>(&sign(PUBLISHER, b'd', "deny list", bytes)) else { return };
+    for (subject, reason) in list.entries() {
+        assert_eq!(subject.to_string().parse().as_ref(), Ok(subject));
+        assert!(!reason.is_empty() && reason.len() <= 200);
     }
 }
 
