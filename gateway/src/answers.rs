@@ -31,7 +31,7 @@ pub(crate) struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum About {
     /// The repository in one object.
-    Info { wanted: Vec<&'static str>, with_blobs: bool, with_scans: bool },
+    Info { wanted: Vec<&'static str>, with_blobs: bool },
     /// A page of its files, without the commits that changed them.
     Tree { path: String, is_recursive: bool, limit: usize, cursor: usize },
 }

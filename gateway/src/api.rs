@@ -27,6 +27,7 @@ mod repo;
 pub(crate) mod repos;
 pub(crate) mod resolve;
 pub(crate) mod safetensors_metadata;
+mod security;
 pub(crate) mod settings;
 pub(crate) mod site;
 pub(crate) mod tags;

@@ -119,7 +119,7 @@ impl ApiError {
             | Self::UnknownKind
             | Self::NotArrived
             | Self::NoSuchRoute => StatusCode::NOT_FOUND,
-            Self::Hub(HubError::Untrusted { .. })
+            Self::Hub(HubError::Untrusted { .. } | HubError::Refused { .. })
             | Self::ForeignHost { .. }
             | Self::ReadOnlyToken
             | Self::NoUploads
@@ -151,7 +151,9 @@ impl ApiError {
             Self::EntryNotFound { .. } => Some("EntryNotFound"),
             // Python raises GatedRepoError at once and shows our words; without a code it would fall back to its
             // cache and blame the connection.
-            Self::Hub(HubError::Untrusted { .. }) | Self::TokenNeeded | Self::NotFetched { .. } => Some("GatedRepo"),
+            Self::Hub(HubError::Untrusted { .. } | HubError::Refused { .. })
+            | Self::TokenNeeded
+            | Self::NotFetched { .. } => Some("GatedRepo"),
             Self::Write(error) => refusal::code(error),
             _ => None,
         }
@@ -235,6 +237,7 @@ mod tests {
             (HubError::RepoNotFound { id: text(), reason: text() }, 404, Some("RepoNotFound")),
             (HubError::RevisionNotFound { revision: text() }, 404, Some("RevisionNotFound")),
             (HubError::Untrusted { id: text(), reason: text() }, 403, Some("GatedRepo")),
+            (HubError::Refused { reason: text() }, 403, Some("GatedRepo")),
             (HubError::Unavailable { reason: text(), retry_after: wait }, 503, None),
             (HubError::Internal { id: text() }, 500, None),
         ] {

@@ -5,7 +5,7 @@ use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Signed};
+use huddle_protocol::{BlobHash, FileEntry, GitOid, Inspection, Manifest, RepoId, RepoKind, Signed};
 
 use crate::{
     authoring::{Authoring, Visibility},
@@ -68,6 +68,9 @@ pub enum HubError {
     /// Somebody offers it, but nobody this node's policy believes.
     #[error("`{id}` was found but is not trusted: {reason}")]
     Untrusted { id: String, reason: String },
+    /// The operator of this node does not want it passed on.
+    #[error("{reason}")]
+    Refused { reason: String },
     /// It exists, but no peer that has it can be reached now.
     #[error("not available now: {reason}")]
     Unavailable { reason: String, retry_after: Duration },
@@ -106,6 +109,9 @@ pub trait Hub: Authoring + fmt::Debug + Send + Sync + 'static {
 
     /// Returns what is being fetched now and belongs to a repository, of private ones too, always in the same order.
     async fn downloads(&self) -> Vec<Download>;
+
+    /// Returns what was found in a file that could harm whoever loads it; nothing if not all of it is here.
+    async fn inspect(&self, file: &FileEntry) -> Option<Inspection>;
 
     /// Streams a byte range of a file, `range` being within its size; bytes that are not here yet are fetched, and
     /// passed on as they are verified. Dropping the stream ends the wait, not the fetch.

@@ -292,6 +292,7 @@ fn cors() -> CorsLayer {
         "x-request-id",
         "x-error-code",
         "x-error-message",
+        "x-hf-warning",
         "x-total-count",
         "etag",
         "link",

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use huddle_protocol::{NodeId, RepoKind};
+use huddle_protocol::{NodeId, PublisherId, RepoKind};
 
 use crate::{
     failure::{Code, Failure},
@@ -25,6 +25,7 @@ Exit codes:
     3  not found: nobody offers it, or not that revision
     4  verification failed: it is not what it claims to be
     5  not reachable: no node runs here, or nobody who has it answers
+    6  denied: it is on a deny list of this node
   130  interrupted
 ";
 
@@ -115,6 +116,9 @@ pub enum Command {
     /// Make, list and revoke tokens, with which hub clients write through the gateway.
     #[command(subcommand)]
     Token(Token),
+    /// Deny files, repositories and publishers: they are neither kept, passed on nor shown here.
+    #[command(subcommand)]
+    Deny(Deny),
     /// Show the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -276,6 +280,60 @@ pub enum Token {
     Revoke {
         /// Its name.
         name: String,
+    },
+}
+
+/// `huddle deny`.
+#[derive(Debug, Subcommand)]
+pub enum Deny {
+    /// Deny something. A running node heeds it at once; what was fetched before is kept, but not passed on.
+    #[command(
+        after_help = "Examples:\n  huddle deny add sha256:<hash> --reason 'leaks passwords'\n  huddle deny add <publisher>/<name> --reason malware"
+    )]
+    Add {
+        /// `blake3:<hash>`, `sha256:<hash>`, `<publisher>/<name>` or `<publisher>`.
+        subject: String,
+        /// Why; whoever asks for it is told.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Allow it instead, whatever the lists of others say.
+        #[arg(long)]
+        allow: bool,
+    },
+    /// List what is denied, and who says so.
+    List,
+    /// Take back a word of one's own, or stop following the list of somebody else.
+    #[command(
+        after_help = "Examples:\n  huddle deny remove <publisher>/<name>\n  huddle deny remove --list <publisher>"
+    )]
+    Remove {
+        /// What the word is about.
+        #[arg(required_unless_present = "list")]
+        subject: Option<String>,
+        /// Whose list.
+        #[arg(long, value_name = "PUBLISHER", conflicts_with = "subject")]
+        list: Option<PublisherId>,
+    },
+    /// Take over an exported list; of what is denied here already, the word here stays.
+    #[command(after_help = "Example:\n  huddle deny import stanford.list --from <publisher>")]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Follow a signed list, apart from one's own; only its signer's newer ones replace it.
+        #[arg(long, value_name = "PUBLISHER")]
+        from: Option<PublisherId>,
+    },
+    /// Write one's own list to a file.
+    #[command(after_help = "Example:\n  huddle deny export ours.list --sign")]
+    Export {
+        /// The file.
+        file: PathBuf,
+        /// Sign it, for others to follow; exceptions are left out.
+        #[arg(long)]
+        sign: bool,
+        /// The publisher key that signs [default: the configured one].
+        #[arg(long, value_name = "NAME", requires = "sign")]
+        key: Option<String>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What each command does. A command that needs a node uses the running one, or starts one for its own duration.
 
+mod deny;
 mod get;
 mod key;
 mod local;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Id => local::id(&context),
         Command::Key(key) => key::run(&context, key),
         Command::Token(token) => token::run(&context, token),
+        Command::Deny(deny) => deny::run(&context, deny, bars).await,
         Command::Config(cli::Config::Show) => local::show_config(&context),
         Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
         Command::Completions { shell } => local::completions(shell),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
-const SECTIONS: [&str; 5] = ["network", "gateway", "publisher", "trust", "limits"];
+const SECTIONS: [&str; 6] = ["network", "gateway", "publisher", "trust", "safety", "limits"];
 
 /// Everything a node can be told. `examples/config.toml` shows each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub publisher: Publisher,
     /// Whose word is believed.
     pub trust: Trust,
+    /// What becomes of files that could harm whoever loads them.
+    pub safety: Safety,
     /// How much is moved, how fast.
     pub limits: Limits,
 }
@@ -114,6 +116,25 @@ pub struct Publisher {
 pub struct Trust {
     /// Publisher ids whose attestations of upstream repositories are accepted.
     pub attestors: Vec<String>,
+}
+
+/// What becomes of files that could harm whoever loads them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Safety {
+    /// Of pickles that import more than weights are made of.
+    pub pickle: Pickle,
+}
+
+/// What becomes of pickles that import more than weights are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pickle {
+    /// The user is told.
+    #[default]
+    Warn,
+    /// They are neither written to a folder nor passed to clients of the gateway.
+    Refuse,
 }
 
 /// How much is moved, how fast. An empty rate means no limit.

@@ -61,6 +61,8 @@ pub enum Call {
     Forgive(NodeId),
     /// Answers [`Resolution`](crate::report::Resolution).
     Resolve(String),
+    /// Reads anew what is denied; answers nothing.
+    Denied,
     /// Answers [`Published`](crate::publish::Published).
     Publish(Publish),
     /// Answers [`Got`](crate::get::Got).
@@ -86,6 +88,7 @@ impl Call {
             Self::Peers => value(&node.peers().await),
             Self::Forgive(peer) => value(&node.forgive(peer)),
             Self::Resolve(name) => value(&node.explain(&name).await?),
+            Self::Denied => value(&node.reload_denied().await.map_err(|error| Failure::new(Code::Unexpected, &error))?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
             Self::Get(get) => value(&node.get(get, events).await?),
         }

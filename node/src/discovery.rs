@@ -62,7 +62,7 @@ pub use self::{
     handle::{Direction, Network, NetworkError, Peer},
     id::{centre, node_id, peer_id},
 };
-use crate::store::records::Records;
+use crate::{deny::Deny, store::records::Records};
 
 /// How many commands may wait for the driver.
 const COMMANDS: usize = 64;
@@ -120,6 +120,8 @@ pub struct Options {
     pub role: Role,
     /// How many connections there may be.
     pub connections: ConnectionLimit,
+    /// What is not relayed.
+    pub deny: Option<Deny>,
 }
 
 /// Why discovery does not start.
@@ -160,7 +162,7 @@ pub async fn spawn(
     let keypair = id::keypair(&options.key).expect("any 32 bytes are an ed25519 seed");
     let scope = Arc::new(Scope::default());
     let transport = transport::build(&keypair, &scope)?;
-    let shelf = Shelf::new(keypair.public().to_peer_id(), records);
+    let shelf = Shelf::new(keypair.public().to_peer_id(), records, options.deny.clone());
     let behaviour = Behaviour::new(keypair.public(), shelf, options.role, options.mdns, options.connections);
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
     let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config);

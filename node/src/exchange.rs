@@ -158,12 +158,12 @@ impl Answers {
                     room = left.unwrap_or(room);
                     left.is_some()
                 };
-                let heads = if offer.is_private(&repo) { Vec::new() } else { index.heads(&repo) };
+                let heads = if offer.is_hidden(&repo) { Vec::new() } else { index.heads(&repo) };
                 let heads = heads.iter().take(limits::POINTERS).filter(fits);
                 Response::Head { heads: heads.map(|head| envelope::<Head>(head)).collect() }
             }
             Request::Heads { after } => {
-                let is_public = |repo: &RepoId| !offer.is_private(repo);
+                let is_public = |repo: &RepoId| !offer.is_hidden(repo);
                 let pointers = index.pointers_after(after.as_ref(), limits::POINTERS, is_public);
                 Response::Heads { pointers: pointers.iter().map(envelope).collect() }
             }

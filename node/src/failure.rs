@@ -23,6 +23,8 @@ pub enum Code {
     Verification,
     /// 5: a node that is needed cannot be reached.
     Unreachable,
+    /// 6: the operator does not want it here.
+    Denied,
     /// 130: the user stopped it.
     Interrupted,
 }
@@ -36,6 +38,7 @@ impl Code {
             Self::NotFound => 3,
             Self::Verification => 4,
             Self::Unreachable => 5,
+            Self::Denied => 6,
             Self::Interrupted => 130,
         }
     }
@@ -79,6 +82,7 @@ fn resolve_code(error: &ResolveError) -> Code {
         ResolveError::NotFound { .. } | ResolveError::RevisionNotFound { .. } => Code::NotFound,
         ResolveError::Unreachable { .. } | ResolveError::Network(_) => Code::Unreachable,
         ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => Code::Verification,
+        ResolveError::Denied { .. } => Code::Denied,
         ResolveError::Store(_) => Code::Unexpected,
     }
 }
@@ -91,6 +95,7 @@ impl From<PublishError> for Failure {
             }
             PublishError::Resolve(error) => resolve_code(error),
             PublishError::Behind { .. } => Code::Unreachable,
+            PublishError::Denied { .. } => Code::Denied,
             _ => Code::Unexpected,
         };
         Self::new(code, &error)
@@ -102,6 +107,7 @@ impl From<GetError> for Failure {
         let code = match &error {
             GetError::Name(_) | GetError::Pattern { .. } => Code::Usage,
             GetError::NothingMatches { .. } => Code::NotFound,
+            GetError::Denied { .. } => Code::Denied,
             GetError::Resolve(error) => resolve_code(error),
             GetError::Fetch { source, .. } => match **source {
                 FetchError::Lies { .. } | FetchError::TooLarge { .. } | FetchError::WrongSize { .. } => {
@@ -110,7 +116,9 @@ impl From<GetError> for Failure {
                 FetchError::NoProvider { .. } | FetchError::Failed { .. } => Code::Unreachable,
                 _ => Code::Unexpected,
             },
-            GetError::FalseManifest { .. } | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
+            GetError::FalseManifest { .. }
+            | GetError::Unsafe { .. }
+            | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
             GetError::Checkout(_) | GetError::NoRoom(_) | GetError::Store(_) => Code::Unexpected,
         };
         Self::new(code, &error)

@@ -12,11 +12,13 @@ use sha2::Digest;
 
 use crate::{
     checkout::{self, CheckoutError, Written},
+    deny::Denial,
     events::{Event, Events},
     home::NoRoom,
     names,
     node::Node,
     resolve::{ResolveError, Resolved},
+    safety::{self, Finding},
     store::{BlobError, Held, IndexError, StoreError},
     transfer::{FetchError, Holders, Lie, Search, Source},
     trust::Reason,
@@ -66,6 +68,8 @@ pub struct Got {
     pub sources: Vec<Source>,
     /// Who sent bytes that did not verify.
     pub lies: Vec<Lie>,
+    /// Files that could harm whoever loads them.
+    pub unsafe_files: Vec<Finding>,
 }
 
 /// Why something could not be got.
@@ -92,6 +96,15 @@ pub enum GetError {
         "{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name"
     )]
     FalseManifest { path: String, signer: PublicKey },
+    /// This node denies a file.
+    #[error("cannot fetch {path}: {denial}; leave it out with --exclude, or see `huddle deny list`")]
+    Denied { path: String, denial: Box<Denial> },
+    /// Loading a file could run code, and such files are refused.
+    #[error(
+        "{finding}; nothing was written. Take the safetensors file instead and leave this one out with --exclude, or set \
+         pickle = \"warn\" in the section [safety] of config.toml if you trust who made it"
+    )]
+    Unsafe { finding: Box<Finding> },
     /// The files could not be written out.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
@@ -139,11 +152,22 @@ impl Node {
         if files.is_empty() && !manifest.files().is_empty() {
             return Err(GetError::NothingMatches { repo });
         }
+        let rules = self.store().deny.rules();
+        if let Some((file, denial)) = files.iter().find_map(|file| Some((file, rules.file(file)?))) {
+            return Err(GetError::Denied { path: file.path.to_string(), denial: Box::new(denial) });
+        }
         let bytes = files.iter().map(|file| file.size).sum();
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
         let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
+        let unsafe_files = self.findings(&files).await?;
         let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
+        if (to.is_some() || get.hf_cache.is_some())
+            && let Some(finding) = self.refused(&unsafe_files)
+        {
+            return Err(GetError::Unsafe { finding: Box::new(finding.clone()) });
+        }
+        safety::warn(&unsafe_files, events).await;
         if let Some(to) = &to {
             events.step(format!("writing to {}", to.display())).await;
             written = Some(checkout::checkout(blobs, manifest, &files, to, get.copy).await?);
@@ -165,6 +189,7 @@ impl Node {
             written,
             sources: fetched.sources,
             lies: self.transfer().peers().lies_since(next_lie),
+            unsafe_files,
         })
     }
 

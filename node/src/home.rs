@@ -78,6 +78,16 @@ impl Home {
         self.0.join("repositories.json")
     }
 
+    /// Returns the file of what this node denies.
+    pub fn denied(&self) -> PathBuf {
+        self.0.join("denied.json")
+    }
+
+    /// Returns the folder of deny lists of others, `<publisher>.list` each.
+    pub fn deny_lists(&self) -> PathBuf {
+        self.0.join("deny-lists")
+    }
+
     /// Returns the folder of what clients uploaded and no commit names yet.
     pub fn uploads(&self) -> PathBuf {
         self.0.join("uploads")

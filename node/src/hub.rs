@@ -15,9 +15,11 @@ mod tests;
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
-use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
+use huddle_protocol::{
+    BlobHash, FileEntry, GitOid, Inspection, Manifest, RepoId, RepoKind, Revision, Signed, is_surely_harmless,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{debug, info};
 
@@ -26,6 +28,7 @@ use self::{
     library::Absent,
 };
 use crate::{
+    config::Pickle,
     get::GetError,
     home::check_room,
     names,
@@ -37,6 +40,8 @@ use crate::{
 
 /// How long a client waits for a file that has to be hashed in full first; hub clients give up after 10 s.
 const HASH: Duration = Duration::from_secs(8);
+/// How much of a file is looked at to know that it is harmless whatever follows, in bytes.
+const FIRST: u64 = 256;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +124,11 @@ impl Hub for NodeHub {
         self.fetching().await
     }
 
+    async fn inspect(&self, file: &FileEntry) -> Option<Inspection> {
+        let found = self.node.store().inspect(file.blake3).await;
+        found.inspect_err(|error| debug!(%error, "a file cannot be looked at")).ok().flatten()
+    }
+
     async fn read(&self, snapshot: &Snapshot, file: &FileEntry, range: Range<u64>) -> Result<ByteStream, HubError> {
         let node = &self.node;
         let resolved = self.resolve(&snapshot.repo, &Revision::Commit(snapshot.manifest.revision())).await?;
@@ -127,14 +137,17 @@ impl Hub for NodeHub {
         let same = |other: &&FileEntry| (other.git, other.size) == (file.git, file.size);
         let file = resolved.manifest.value().file(file.path.as_str()).filter(same);
         let file = file.ok_or_else(|| unavailable(&"two manifests of this revision differ; ask again"))?;
+        if let Some(denial) = node.store().deny.rules().file(file) {
+            return Err(HubError::Refused { reason: format!("{} is denied: {denial}", file.path) });
+        }
         if !node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
             check_room(&node.home().blobs(), range.end - range.start).map_err(|error| {
                 debug!(%error, "not fetched");
                 unavailable(&"this node has no room for it") // where its home is, is nobody's business
             })?;
         }
-        if resolved.must_hash() {
-            self.hash_first(&resolved, file).await?;
+        if resolved.must_hash() || self.must_look_first(&resolved, file).await? {
+            self.whole_first(&resolved, file).await?;
         }
         let holders = || node.holders(&resolved, Some(file.blake3));
         let bytes = node.transfer().read(file.blake3, file.size, range, holders).await;
@@ -180,14 +193,32 @@ impl NodeHub {
         found.map_err(|error| hub_error(&repo.hub_id(), &error))
     }
 
-    /// Waits until a file that only a stranger's manifest vouches for was fetched and hashed in full: before that, no
-    /// byte of it is passed on. It goes on when the client gives up, so that a later try succeeds.
-    async fn hash_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), HubError> {
+    /// Reports whether a file has to be looked at as a whole before any of it is passed on: only if the operator refuses
+    /// what may run code, and if it could be such by how it begins.
+    async fn must_look_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<bool, HubError> {
+        let node = &self.node;
+        if node.config().safety.pickle != Pickle::Refuse {
+            return Ok(false);
+        }
+        if node.store().blobs.is_complete(file.blake3).await.map_err(|error| internal(&error))? {
+            return Ok(true);
+        }
+        let holders = || node.holders(resolved, Some(file.blake3));
+        let first = node.transfer().read(file.blake3, file.size, 0..file.size.min(FIRST), holders).await;
+        let first = first.map_err(|error| internal(&error))?.try_collect::<Vec<_>>();
+        let first = tokio::time::timeout(HASH, first).await.map_err(|error| unavailable(&error))?;
+        Ok(!is_surely_harmless(&first.map_err(|error| unavailable(&error))?.concat()))
+    }
+
+    /// Waits until a file was fetched in full that has to be hashed, because only a stranger's manifest vouches for it, or
+    /// to be looked at: before that, no byte of it is passed on. It goes on when the client gives up, so that a later try
+    /// succeeds.
+    async fn whole_first(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), HubError> {
         let work = check(self.node.clone(), resolved.clone(), file.clone());
         match tokio::time::timeout(HASH, self.checks.ask((file.blake3, file.git), work)).await {
             Ok(Ok(checked)) => checked,
             Ok(Err(error)) => Err(unavailable(&error)),
-            Err(_) => Err(unavailable(&"the file is being fetched and hashed; ask again")),
+            Err(_) => Err(unavailable(&"the file is being fetched and checked; ask again")),
         }
     }
 }
@@ -203,8 +234,20 @@ async fn check(node: Node, resolved: Resolved, file: FileEntry) -> Result<(), Hu
             _ => unavailable(&error),
         })?;
     }
-    node.check(&file, resolved.manifest.signer()).await.map_err(|error| match error {
-        GetError::FalseManifest { .. } => untrusted(&error),
-        error => internal(&error),
-    })
+    if resolved.must_hash() {
+        node.check(&file, resolved.manifest.signer()).await.map_err(|error| match error {
+            GetError::FalseManifest { .. } => untrusted(&error),
+            error => internal(&error),
+        })?;
+    }
+    let findings = node.findings(&[&file]).await.map_err(|error| internal(&error))?;
+    match node.refused(&findings) {
+        Some(finding) => Err(HubError::Refused {
+            reason: format!(
+                "{finding}. This node does not pass such files on: take the safetensors file instead, or set pickle = \
+                 \"warn\" in the section [safety] of its config.toml if you trust who made it"
+            ),
+        }),
+        None => Ok(()),
+    }
 }

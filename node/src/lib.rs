@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 mod demo;
+pub mod deny;
 pub mod discovery;
 pub mod endpoint;
 pub mod events;
@@ -32,6 +33,7 @@ mod progress;
 pub mod publish;
 pub mod report;
 pub mod resolve;
+pub mod safety;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_protocol::{NodeId, ParseKeyError, PublisherId, Record};
+use huddle_protocol::{DhtKey, NodeId, ParseKeyError, PublisherId, Record};
 use iroh::{Endpoint, Watcher, protocol::Router};
 use libp2p::Multiaddr;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    announce::{Announcement, Announcer},
+    announce::{self, Announcement, Announcer},
     clock::unix_now,
     config::{Config, DhtRole},
     discovery::{self, Heard, Network, Role},
@@ -151,6 +151,7 @@ impl Node {
                 DhtRole::Client => Role::Client,
             },
             connections: discovery::ConnectionLimit::default(),
+            deny: Some(store.deny.clone()),
         };
         let lines = Lines::default();
         let reach_out = async {
@@ -287,6 +288,30 @@ impl Node {
                 Err(error) => warn!(%error, "cannot announce what is here"),
             }
         }
+    }
+
+    /// Reads anew what is denied: it is no longer announced, and what is no longer denied is again.
+    pub(crate) async fn reload_denied(&self) -> Result<(), StoreError> {
+        let store = self.store();
+        store.reload_denied().await?;
+        let rules = store.deny.rules();
+        for (hash, held) in store.index.manifests().filter(|(_, held)| held.is_provided).collect::<Vec<_>>() {
+            let Some(manifest) = store.manifest(hash).await? else { continue };
+            let mut old = announce::of_manifest(hash, &manifest, |blob| store.offer.withholds(blob));
+            if !store.offer.withholds(hash) {
+                old.drain(..2); // the manifest and its revision stay
+            }
+            if rules.repo(&held.repo).is_some() {
+                old.push(Announcement::Provide(DhtKey::repo(&held.repo)));
+                let pointers = store.index.pointers(&held.repo).into_iter();
+                old.extend(pointers.map(|pointer| Announcement::Put(Box::new(Record::Head((*pointer).clone())))));
+            }
+            self.announcer().withdraw(old).await;
+            if self.stays() {
+                self.make_known(hash, &manifest).await;
+            }
+        }
+        Ok(())
     }
 
     /// Removes uploads that no commit named, at first and every day.

@@ -1,5 +1,6 @@
 //! The only place that prints: results to stdout, as text or as one JSON object, everything else to stderr.
 
+mod denied;
 mod tokens;
 
 use std::{
@@ -15,7 +16,10 @@ use indicatif::HumanBytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
-pub(crate) use self::tokens::{NewToken, Revoked, Tokens};
+pub(crate) use self::{
+    denied::{Denied, Exported, Followed, Merged, Said},
+    tokens::{NewToken, Revoked, Tokens},
+};
 use crate::{
     checkout::Written,
     config::Config,
@@ -211,6 +215,9 @@ impl Display for Resolution {
             writeln!(f, "trust      {}", clean(reason))?;
         }
         writeln!(f, "files      {} ({}), {} here", self.files, HumanBytes(self.bytes), self.files_here)?;
+        for finding in &self.unsafe_files {
+            writeln!(f, "unsafe     {}", clean(&finding.to_string()))?;
+        }
         if !self.card.license.is_empty() {
             writeln!(f, "licence    {}", clean(&self.card.license.join(", ")))?;
         }

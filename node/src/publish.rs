@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "gateway")]
 pub(crate) use self::{lfs::attributes, turn::Turn};
 use crate::{
+    deny::Denial,
     events::{Event, Events},
     home::{NoRoom, check_room},
     identity::KeyError,
     node::Node,
     output,
     resolve::ResolveError,
+    safety::{self, Finding},
     store::{BlobError, IndexError, StoreError},
 };
 
@@ -61,6 +63,8 @@ pub struct Published {
     pub bytes: u64,
     /// The branch had exactly these files already; nothing was written.
     pub unchanged: bool,
+    /// Files that could harm whoever loads them.
+    pub unsafe_files: Vec<Finding>,
 }
 
 /// Why nothing was published.
@@ -91,6 +95,9 @@ pub enum PublishError {
          one of them and publish again"
     )]
     Behind { repo: RepoId },
+    /// This node denies it.
+    #[error("cannot publish {what}: {denial}; `huddle deny list` shows what is denied here")]
+    Denied { what: String, denial: Box<Denial> },
     /// There is no such key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -152,6 +159,8 @@ impl Node {
         let mut turn = self.turn(repo, key, events).await?;
         let tip = turn.commit(&branch, files, message, events).await?;
         let manifest = tip.manifest.value();
+        let unsafe_files = self.findings(&manifest.files().iter().collect::<Vec<_>>()).await?;
+        safety::warn(&unsafe_files, events).await;
         Ok(Published {
             repo: manifest.repo().clone(),
             revision: manifest.revision(),
@@ -160,6 +169,7 @@ impl Node {
             files: manifest.files().len() as u64,
             bytes: manifest.total_size(),
             unchanged: tip.is_unchanged,
+            unsafe_files,
         })
     }
 

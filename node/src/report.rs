@@ -11,6 +11,7 @@ use crate::{
     discovery::{Direction, peer_id},
     node::Node,
     resolve::{ResolveError, Resolved},
+    safety::Finding,
     store::Held,
     transfer::{Download, PeerReport},
 };
@@ -111,6 +112,8 @@ pub struct Resolution {
     pub bytes: u64,
     /// How many of the files are here in full.
     pub files_here: u64,
+    /// Those of them that could harm whoever loads them.
+    pub unsafe_files: Vec<Finding>,
     /// Branches and tags, and what they point to.
     pub refs: BTreeMap<String, GitOid>,
     /// What the README says.
@@ -205,6 +208,7 @@ impl Node {
             files: manifest.files().len() as u64,
             bytes: manifest.total_size(),
             files_here,
+            unsafe_files: self.findings(&manifest.files().iter().collect::<Vec<_>>()).await?,
             refs: refs.map(|(name, target)| (name.to_string(), target.revision)).collect(),
             card: manifest.card().clone(),
             providers,

@@ -15,6 +15,7 @@ use tracing::debug;
 
 pub use self::recent::Recent;
 use crate::{
+    deny::Denial,
     discovery::{Network, NetworkError},
     exchange::{Exchange, heads_of},
     store::{Store, StoreError},
@@ -52,6 +53,9 @@ pub enum ResolveError {
     /// The publisher signed two different heads under one number.
     #[error("the publisher of {repo} signed two different heads under one number; neither is used")]
     Fork { repo: RepoId },
+    /// This node denies it.
+    #[error("{repo} is denied: {denial}; `huddle deny list` shows what is denied here")]
+    Denied { repo: RepoId, denial: Box<Denial> },
     /// The manifest does not decode.
     #[error("the manifest {manifest} of {repo} is not valid")]
     Invalid { repo: RepoId, manifest: BlobHash },
@@ -130,6 +134,7 @@ impl Resolver {
     /// # Errors
     /// See [`ResolveError`].
     pub async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, ResolveError> {
+        self.permit(repo, self.store.deny.rules().repo(repo))?;
         if self.store.offer.is_taken_back(repo) {
             return Err(ResolveError::NotFound { repo: repo.clone() });
         }
@@ -159,11 +164,18 @@ impl Resolver {
         Err(ResolveError::RevisionNotFound { repo: repo.clone(), revision: revision.to_string(), known })
     }
 
+    /// Refuses what is denied.
+    fn permit(&self, repo: &RepoId, denial: Option<Denial>) -> Result<(), ResolveError> {
+        let denied = |denial| ResolveError::Denied { repo: repo.clone(), denial: Box::new(denial) };
+        denial.map_or(Ok(()), |denial| Err(denied(denial)))
+    }
+
     /// Returns the newest heads of a repository: the publisher's one, or those of trusted mirrors.
     ///
     /// # Errors
     /// If there are none, or the publisher contradicts himself or took the repository back.
     pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
+        self.permit(repo, self.store.deny.rules().repo(repo))?;
         let mut heads = self.newest(repo).await?;
         heads.retain(|head| !head.value().refs().is_empty());
         if heads.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(heads) }
@@ -233,7 +245,8 @@ impl Resolver {
     /// If the store failed.
     pub async fn heard(&self, pointer: &Signed<HeadPointer>) -> Result<(), StoreError> {
         let repo = &pointer.value().repo;
-        if !self.is_believed(repo, pointer.signer()) || self.store.index.heads(repo).is_empty() {
+        let is_denied = self.store.deny.rules().signed(repo, pointer.signer()).is_some();
+        if is_denied || !self.is_believed(repo, pointer.signer()) || self.store.index.heads(repo).is_empty() {
             return Ok(());
         }
         if matches!(self.store.keep_pointer(pointer).await?, Precedence::Newer | Precedence::Fork) {
@@ -403,13 +416,18 @@ impl Resolver {
         manifests: &[BlobHash],
         from: Option<NodeId>,
     ) -> Result<Option<Resolved>, ResolveError> {
-        let mut refused = None;
+        let (mut refused, mut denied) = (None, None);
         let mut resolved: Option<Resolved> = None;
         for hash in manifests {
             let (keys, hints) = (vec![DhtKey::manifest(*hash)], from.into_iter().collect());
             let search = Search { keys, manifest: Some(*hash), hints };
             let manifest = match self.manifest(repo, *hash, || self.transfer.holders(search)).await {
                 Ok(manifest) => manifest,
+                // It was asked for by its id, so whoever asked is told why he does not get it.
+                Err(error @ ResolveError::Denied { .. }) => {
+                    denied = Some(error);
+                    continue;
+                }
                 Err(error) => {
                     debug!(%error, "a manifest that cannot be had");
                     continue;
@@ -429,6 +447,7 @@ impl Resolver {
         }
         match (resolved, refused) {
             (Some(resolved), _) => Ok(Some(resolved)),
+            _ if denied.is_some() => denied.map_or(Ok(None), Err),
             (None, Some(refusal)) if from.is_some() => Err(ResolveError::Untrusted { repo: repo.clone(), refusal }),
             _ => Ok(None),
         }
@@ -441,7 +460,10 @@ impl Resolver {
         hash: BlobHash,
         holders: impl FnOnce() -> Holders,
     ) -> Result<Arc<Signed<Manifest>>, ResolveError> {
+        let rules = self.store.deny.rules();
+        self.permit(repo, rules.blob(hash))?;
         if let Some(manifest) = self.recent.manifest(hash) {
+            self.permit(repo, rules.signed(manifest.value().repo(), manifest.signer()))?;
             return Ok(manifest);
         }
         let mut manifest = self.store.manifest(hash).await?;
@@ -453,6 +475,7 @@ impl Resolver {
             manifest = self.store.manifest(hash).await?;
         }
         let manifest = manifest.map(Arc::new).ok_or(ResolveError::Invalid { repo: repo.clone(), manifest: hash })?;
+        self.permit(repo, rules.signed(manifest.value().repo(), manifest.signer()))?;
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
     }

@@ -18,7 +18,7 @@ mod verified;
 
 use std::{io, path::PathBuf};
 
-use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
+use huddle_protocol::{BlobHash, Head, HeadPointer, Inspection, Manifest, Precedence, Purpose, Signed};
 use tracing::{info, warn};
 
 use self::uploads::Uploads;
@@ -35,7 +35,10 @@ pub(crate) use self::{
     offer::Offer,
     uploads::KEPT as UPLOADS_KEPT,
 };
-use crate::home::Home;
+use crate::{
+    deny::{Deny, DenyError},
+    home::Home,
+};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum StoreError {
     /// What says which repositories are private cannot be read or written.
     #[error("cannot use {}, which says which repositories are private", path.display())]
     Repositories { path: PathBuf, source: io::Error },
+    /// What says what is denied cannot be read.
+    #[error("cannot tell what this node denies")]
+    Deny(#[from] DenyError),
 }
 
 /// The blobs and the index of one home.
@@ -64,6 +70,8 @@ pub struct Store {
     pub index: Index,
     /// What is not offered to others.
     pub(crate) offer: Offer,
+    /// What is denied.
+    pub(crate) deny: Deny,
     uploads: Uploads,
 }
 
@@ -87,10 +95,12 @@ impl Store {
     /// If either part is damaged; the index can be rebuilt.
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
         Blobs::clear_leftovers(&home.blobs()); // first: on a full disk they may be what fills it
-        let offer = Offer::open(home.repositories())?; // before anything is open that would have to be closed
+        // Before anything is open that would have to be closed.
+        let deny = Deny::open(home)?;
+        let offer = Offer::open(home.repositories(), deny.clone())?;
         let index = Index::open(&home.index())?;
         let blobs = Blobs::open(&home.blobs()).await?;
-        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
+        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
         store.sort_offer().await?;
         Ok(store)
     }
@@ -119,8 +129,9 @@ impl Store {
             };
             put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
         }
-        let (index, offer) = (Index::open(&home.index())?, Offer::open(home.repositories())?);
-        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
+        let (index, deny) = (Index::open(&home.index())?, Deny::open(home)?);
+        let offer = Offer::open(home.repositories(), deny.clone())?;
+        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
         let rebuilt = store.fill_index(aside).await;
         store.close().await;
         rebuilt
@@ -152,7 +163,7 @@ impl Store {
                 Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
                 Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
                 Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
-                Purpose::Node => continue,
+                Purpose::Node | Purpose::DenyList => continue,
             };
             let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
             if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {
@@ -215,6 +226,20 @@ impl Store {
     pub async fn manifest(&self, hash: BlobHash) -> Result<Option<Signed<Manifest>>, StoreError> {
         let bytes = self.blobs.small(hash, Signed::<Manifest>::MAX_ENVELOPE).await?;
         Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
+    }
+
+    /// Returns what could harm whoever loads a blob, looked for once; nothing if it is not here in full.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the index is damaged.
+    pub(crate) async fn inspect(&self, blob: BlobHash) -> Result<Option<Inspection>, StoreError> {
+        let Held::Complete(size) = self.blobs.held(blob).await? else { return Ok(None) };
+        if let Some(found) = self.index.inspection(blob) {
+            return Ok(Some(found));
+        }
+        let found = self.blobs.inspect(blob, size).await?;
+        self.index.put_inspection(blob, &found)?;
+        Ok(Some(found))
     }
 
     /// Waits until everything kept so far would survive a kill, the truth before what is derived from it.

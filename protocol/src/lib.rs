@@ -5,6 +5,7 @@
 
 mod card;
 mod cbor;
+mod deny;
 mod git;
 mod hash;
 mod head;
@@ -16,10 +17,12 @@ mod path;
 mod record;
 mod repo;
 mod revision;
+mod safety;
 mod signed;
 
 pub use card::{Card, CardError};
 pub use cbor::{CborError, check_canonical};
+pub use deny::{DenyList, DenyListError, ParseSubjectError, Subject, check_reason};
 pub use git::{
     BlobHasher, Commit, GitError, LFS_THRESHOLD, Mode, Person, blob_oid, commit_oid, lfs_pointer, lfs_pointer_oid,
     tree_oid, tree_oids,
@@ -34,4 +37,5 @@ pub use path::{FilePath, PathError, symlink_stays_inside};
 pub use record::{DhtKey, MAX_RECORD_BYTES, Record, RecordError};
 pub use repo::{Authority, Hub, ParseRepoError, RepoId, RepoKind, RepoName};
 pub use revision::{ParseRefError, RefName, Revision};
+pub use safety::{Format, Import, Inspection, Safety, inspect, is_surely_harmless};
 pub use signed::{Document, Purpose, SecretKey, Signed, SignedError};

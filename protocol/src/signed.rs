@@ -32,10 +32,12 @@ pub enum Purpose {
     HeadPointer,
     /// A [`NodeRecord`](crate::NodeRecord).
     Node,
+    /// A [`DenyList`](crate::DenyList).
+    DenyList,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node];
+    const ALL: [Self; 5] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node, Self::DenyList];
 
     const fn tag(self) -> u8 {
         match self {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Head => b'h',
             Self::HeadPointer => b'p',
             Self::Node => b'n',
+            Self::DenyList => b'd',
         }
     }
 
@@ -52,6 +55,7 @@ impl Purpose {
             Self::Head => "head",
             Self::HeadPointer => "head pointer",
             Self::Node => "node",
+            Self::DenyList => "deny list",
         }
     }
 

@@ -72,6 +72,7 @@ fn signed_seeds() -> Vec<Seeds> {
         ("head", heads.iter().map(|head| payload(head.value())).collect()),
         ("head_pointer", pointers.iter().map(payload).collect()),
         ("node_record", vec![payload(&samples::node_record())]),
+        ("deny_list", vec![payload(&samples::deny_list())]),
         ("record", pointers.iter().map(payload).chain([payload(&samples::node_record())]).chain(records).collect()),
         ("request", requests),
         ("cbor", responses.iter().cloned().chain([payload(&samples::manifest())]).collect()),

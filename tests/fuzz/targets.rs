@@ -4,19 +4,23 @@
 //! A fuzzer cannot guess a signature. Where a document is signed, the input is its payload and is signed here, so that
 //! the decoder behind the signature is reached.
 
-use std::path::{Component, Path};
+use std::{
+    io::Cursor,
+    path::{Component, Path},
+};
 
 use ed25519_dalek::{Signer, SigningKey};
 use huddle_protocol::{
-    Card, Commit, Document, FilePath, GitOid, Head, HeadPointer, Manifest, ManifestParts, NodeRecord, PublicKey,
-    Record, RefName, RepoId, RepoName, Request, Response, Revision, Signed, check_canonical, symlink_stays_inside,
+    Card, Commit, DenyList, Document, FilePath, Format, GitOid, Head, HeadPointer, Inspection, Manifest, ManifestParts,
+    NodeRecord, PublicKey, Record, RefName, RepoId, RepoName, Request, Response, Revision, Signed, check_canonical,
+    symlink_stays_inside,
 };
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const ALL: [(&str, Target); 13] = [
+pub const ALL: [(&str, Target); 15] = [
     ("manifest", manifest),
     ("head", head),
     ("head_pointer", head_pointer),
@@ -30,6 +34,8 @@ pub const ALL: [(&str, Target); 13] = [
     ("card", card),
     ("commit", commit),
     ("cbor", cbor),
+    ("inspect", inspect),
+    ("deny_list", deny_list),
 ];
 
 /// The seed of the publisher in the vectors, who may sign the sample documents.
@@ -157,6 +163,28 @@ pub fn cbor(bytes: &[u8]) {
     if check_canonical(bytes).is_ok() {
         assert!(serde_ipld_dagcbor::from_slice::<serde::de::IgnoredAny>(bytes).is_ok());
     }
+}
+
+/// Decodes a payload of a deny list, signed, and the bytes as they are.
+pub fn deny_list(bytes: &[u8]) {
+    let Some(list) = document::<DenyList>(&sign(PUBLISHER, b'd', "deny list", bytes)) else { return };
+    for (subject, reason) in list.entries() {
+        assert_eq!(subject.to_string().parse().as_ref(), Ok(subject));
+        assert!(!reason.is_empty() && reason.len() <= 200);
+    }
+}
+
+/// Looks at a file: what is known of it at once agrees with what is found, and can be said again.
+pub fn inspect(bytes: &[u8]) {
+    let Ok(found) = huddle_protocol::inspect(&mut Cursor::new(bytes), bytes.len() as u64) else {
+        unreachable!("bytes in memory can be read")
+    };
+    assert!(found.imports.is_sorted_by_key(|import| std::cmp::Reverse(import.safety)));
+    let is_harmless = huddle_protocol::is_surely_harmless(&bytes[..bytes.len().min(64)]);
+    assert!(!(is_harmless && found.format == Format::Pickle), "{found:?}");
+    let text = serde_ipld_dagcbor::to_vec(&found).ok();
+    let again: Option<Inspection> = text.and_then(|text| serde_ipld_dagcbor::from_slice(&text).ok());
+    assert_eq!(again, Some(found));
 }
 
 /// Decodes an envelope; what was accepted is faithful to its bytes and can be said again.

@@ -62,6 +62,7 @@ impl Liar {
         let keys = provided(&store, repo, manifest).await?;
         let listen = vec![([127, 0, 0, 1], 0).into()];
         let options = discovery::Options {
+            deny: None,
             key: identity.node().clone(),
             listen: listen.clone(),
             bootstrap: vec![bootstrap.parse()?],

@@ -6,8 +6,8 @@ use huddle_protocol::{FileEntry, GitError, GitOid, Manifest, lfs_pointer, tree_o
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::last_change::LastChanges;
-use crate::error::ApiError;
+use super::{last_change::LastChanges, security::Security};
+use crate::{Gateway, error::ApiError, hub::Snapshot};
 
 /// A file or a folder of a revision.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +62,8 @@ impl<'a> Entry<'a> {
         matches!(self, Self::Folder { .. })
     }
 
-    /// Writes the entry; with the last commit there is also what a virus scanner said (nobody asked one).
-    fn json(&self, folders: &HashMap<&str, GitOid>, changes: Option<&LastChanges>) -> Value {
+    /// Writes the entry.
+    fn json(&self, folders: &HashMap<&str, GitOid>, details: Option<&Details>) -> Value {
         let mut json = match self {
             Self::File(file) => json!({ "type": "file", "oid": file.git, "size": file.size, "path": file.path }),
             Self::Folder { path } => json!({ "type": "directory", "oid": folders.get(path), "size": 0, "path": path }),
@@ -72,10 +72,10 @@ impl<'a> Entry<'a> {
             let pointer = lfs_pointer(sha256, *size);
             json["lfs"] = json!({ "oid": sha256, "size": size, "pointerSize": pointer.len() });
         }
-        if let Some(changes) = changes {
-            json["lastCommit"] = changes.of(self.path()).cloned().unwrap_or_default();
-            if matches!(self, Self::File(_)) {
-                json["securityFileStatus"] = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
+        if let Some(details) = details {
+            json["lastCommit"] = details.changes.of(self.path()).cloned().unwrap_or_default();
+            if let Self::File(file) = self {
+                json["securityFileStatus"] = details.security.of(file);
             }
         }
         json
@@ -89,15 +89,34 @@ impl<'a> Entry<'a> {
 pub(super) fn all_json(
     manifest: &Manifest,
     entries: &[Entry<'_>],
-    changes: Option<&LastChanges>,
+    details: Option<&Details>,
 ) -> Result<Vec<Value>, GitError> {
     let folders = if entries.iter().any(Entry::is_folder) { folder_oids(manifest)? } else { HashMap::new() };
-    Ok(entries.iter().map(|entry| entry.json(&folders, changes)).collect())
+    Ok(entries.iter().map(|entry| entry.json(&folders, details)).collect())
 }
 
 /// Returns the ids of all folders, computed at once: one by one, each file would be hashed for each folder around it.
 pub(super) fn folder_oids(manifest: &Manifest) -> Result<HashMap<&str, GitOid>, GitError> {
     tree_oids(manifest.files().iter().map(|file| (file.path.as_str(), file.mode, file.git)))
+}
+
+/// What a client gets of entries that asks for more: who changed each last, and whether it could do harm.
+pub(super) struct Details {
+    changes: LastChanges,
+    security: Security,
+}
+
+impl Details {
+    pub(super) async fn find(gateway: &Gateway, snapshot: &Snapshot, entries: &[Entry<'_>]) -> Result<Self, ApiError> {
+        let paths = entries.iter().map(|entry| entry.path().to_owned()).collect();
+        let file = |entry: &Entry<'_>| match entry {
+            Entry::File(file) => Some((*file).clone()),
+            Entry::Folder { .. } => None,
+        };
+        let files = entries.iter().filter_map(file).collect();
+        let changes = LastChanges::find(gateway, snapshot, paths).await?;
+        Ok(Self { changes, security: Security::find(gateway, files).await })
+    }
 }
 
 /// Writes entries on a thread of their own: the ids of many folders are many hashes.

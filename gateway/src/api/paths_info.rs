@@ -11,10 +11,7 @@ use http::{HeaderMap, header};
 use huddle_protocol::Manifest;
 use serde_json::Value;
 
-use super::{
-    entry::{self, Entry},
-    last_change::LastChanges,
-};
+use super::entry::{self, Details, Entry};
 use crate::{
     Gateway,
     error::ApiError,
@@ -37,15 +34,15 @@ pub(crate) async fn look_up(
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let asked = if is_json { Asked::from_json(&body)? } else { Asked::from_form(&body) };
     let snapshot = target.snapshot(&gateway).await?;
-    let changes = match asked.with_commits {
+    let details = match asked.with_commits {
         true => {
-            let paths = asked.entries(&snapshot.manifest).map(|entry| entry.path().to_owned()).collect();
-            Some(LastChanges::find(&gateway, &snapshot, paths).await?)
+            let entries: Vec<_> = asked.entries(&snapshot.manifest).collect();
+            Some(Details::find(&gateway, &snapshot, &entries).await?)
         }
         false => None,
     };
     let manifest = snapshot.manifest;
-    let write = move || entry::all_json(&manifest, &asked.entries(&manifest).collect::<Vec<_>>(), changes.as_ref());
+    let write = move || entry::all_json(&manifest, &asked.entries(&manifest).collect::<Vec<_>>(), details.as_ref());
     Ok(Json(entry::written(write).await?))
 }
 

@@ -7,7 +7,10 @@ use axum::{extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use huddle_protocol::{FileEntry, lfs_pointer};
 
-use super::content::{Answer, send_bytes, send_file};
+use super::{
+    content::{Answer, send_bytes, send_file},
+    security,
+};
 use crate::{
     Gateway, error::ApiError, header as safe, host::Origin, hub::Snapshot, query::Query, target::Target, xet::tokens,
 };
@@ -50,6 +53,9 @@ pub(super) async fn content(
     if let Some(sha256) = entry.sha256 {
         headers.insert("x-linked-etag", safe::etag(&sha256.to_string()));
         headers.insert("x-linked-size", entry.size.into());
+    }
+    if let Some(warning) = security::warning(gateway, &entry).await {
+        headers.insert("x-hf-warning", warning);
     }
     let answer = Answer::new(request, headers, &entry.etag(), entry.size);
     send_file(gateway, snapshot, entry, answer).await

@@ -7,10 +7,7 @@ use axum::{
 use huddle_protocol::{GitError, Manifest};
 use serde_json::Value;
 
-use super::{
-    entry::{self, Entry},
-    last_change::LastChanges,
-};
+use super::entry::{self, Details, Entry};
 use crate::{
     Gateway,
     answers::{About, Answer, Question},
@@ -96,14 +93,11 @@ impl Asked {
         if !path.is_empty() && Entry::at(&manifest, &path).is_none() {
             return Err(ApiError::EntryNotFound { path, commit: manifest.revision() });
         }
-        let changes = match self.with_commits {
-            true => {
-                let paths = self.entries(&manifest, &path).0.iter().map(|entry| entry.path().to_owned()).collect();
-                Some(LastChanges::find(gateway, snapshot, paths).await?)
-            }
+        let details = match self.with_commits {
+            true => Some(Details::find(gateway, snapshot, &self.entries(&manifest, &path).0).await?),
             false => None,
         };
-        let page = entry::written(move || self.page(&manifest, &path, changes.as_ref())).await?;
+        let page = entry::written(move || self.page(&manifest, &path, details.as_ref())).await?;
         Answer::new(&page.entries, page.next)
     }
 
@@ -119,10 +113,10 @@ impl Asked {
         (rest, has_more)
     }
 
-    fn page(&self, manifest: &Manifest, path: &str, changes: Option<&LastChanges>) -> Result<Page, GitError> {
+    fn page(&self, manifest: &Manifest, path: &str, details: Option<&Details>) -> Result<Page, GitError> {
         let (entries, has_more) = self.entries(manifest, path);
         Ok(Page {
-            entries: entry::all_json(manifest, &entries, changes)?,
+            entries: entry::all_json(manifest, &entries, details)?,
             next: has_more.then(|| self.after(entries.len())),
         })
     }

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{
-    BlobHash, Card, Commit, FileEntry, GitOid, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind, Revision,
-    SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
+    BlobHash, Card, Commit, FileEntry, GitOid, Inspection, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind,
+    Revision, SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use sha2::Digest;
 
@@ -290,6 +290,13 @@ impl Hub for FakeHub {
 
     async fn standing(&self, _: RepoKind, _: &str) -> Standing {
         self.standing
+    }
+
+    async fn inspect(&self, file: &FileEntry) -> Option<Inspection> {
+        let repos = self.repos.lock().unwrap();
+        let contents = repos.iter().flat_map(|repo| &repo.contents);
+        let content = contents.filter(|_| self.is_here).find(|bytes| BlobHash::of(bytes) == file.blake3)?;
+        huddle_protocol::inspect(&mut io::Cursor::new(content), file.size).ok()
     }
 
     async fn is_here(&self, _: &FileEntry) -> bool {

@@ -29,6 +29,7 @@ mod revisions;
 mod routing;
 mod server;
 mod unread;
+mod unsafe_files;
 mod uploads;
 mod weights;
 mod writer;

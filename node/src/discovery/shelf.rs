@@ -27,7 +27,10 @@ use super::{
     now,
     scope::Scope,
 };
-use crate::store::records::{Provider, Records, RecordsError, Value};
+use crate::{
+    deny::Deny,
+    store::records::{Provider, Records, RecordsError, Value},
+};
 
 /// How long a record or provider is kept unless it is put again, in seconds: two days.
 pub(super) const LIFETIME: u64 = 48 * 60 * 60;
@@ -54,11 +57,19 @@ pub(super) struct Shelf {
     local: PeerId,
     records: Records,
     provided: HashMap<RecordKey, ProviderRecord>,
+    deny: Option<Deny>,
 }
 
 impl Shelf {
-    pub(super) fn new(local: PeerId, records: Records) -> Self {
-        Self { local, records, provided: HashMap::new() }
+    pub(super) fn new(local: PeerId, records: Records, deny: Option<Deny>) -> Self {
+        Self { local, records, provided: HashMap::new(), deny }
+    }
+
+    /// Reports whether a record is about what this node denies: it is neither kept nor passed on.
+    pub(super) fn is_denied(&self, record: &Record) -> bool {
+        let Record::Head(pointer) = record else { return false };
+        let rules = self.deny.as_ref().map(Deny::rules);
+        rules.is_some_and(|rules| rules.signed(&pointer.value().repo, pointer.signer()).is_some())
     }
 
     /// Keeps a record if it is valid and not older than what is there.
@@ -67,6 +78,9 @@ impl Shelf {
             Ok(record) => record,
             Err(error) => return Offer::Refused(error),
         };
+        if self.is_denied(&record) {
+            return Offer::Outdated; // what we keep of it is nothing, and stays so
+        }
         let mut expires = expires.min(now + LIFETIME);
         if let Record::Node(node) = &record {
             expires = expires.min(node.value().time().saturating_add(LIFETIME));
@@ -135,6 +149,10 @@ impl RecordStore for Shelf {
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, KadRecord>> {
         let now = now();
         let kept = warned(self.records.value(key.as_ref().try_into().ok()?))??;
+        let may_deny = self.deny.as_ref().is_some_and(|deny| !deny.rules().is_empty());
+        if may_deny && Record::verify(&kept.bytes, now).is_ok_and(|record| self.is_denied(&record)) {
+            return None;
+        }
         (kept.expires > now).then(|| {
             let expires = instant_at(kept.expires, now);
             Cow::Owned(KadRecord { key: key.clone(), value: kept.bytes, publisher: None, expires })

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{
     NodeHub,
-    error::{store_error, take_in_error},
+    error::{forbidden, store_error, take_in_error},
 };
 use crate::{store::Taken, tokens};
 
@@ -59,8 +59,15 @@ impl Authoring for NodeHub {
     }
 
     async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError> {
+        let rules = self.node.store().deny.rules();
+        if let Some(denial) = expected.and_then(|(sha256, _)| rules.sha256(sha256)) {
+            return Err(forbidden(denial));
+        }
         let Taken { sha256, blake3, size } = self.node.store().take_in(bytes, expected).await.map_err(take_in_error)?;
-        Ok(Staged { sha256, blake3, size })
+        match rules.sha256(sha256).or_else(|| rules.blob(blake3)) {
+            Some(denial) => Err(forbidden(denial)), // no commit can name it; it goes like any upload that none names
+            None => Ok(Staged { sha256, blake3, size }),
+        }
     }
 
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError> {

@@ -22,6 +22,7 @@ pub(super) fn hub_error(id: &str, error: &ResolveError) -> HubError {
             HubError::Untrusted { id: id.to_owned(), reason: error.to_string() }
         }
         ResolveError::Unreachable { .. } | ResolveError::Network(_) => unavailable(error),
+        ResolveError::Denied { .. } => HubError::Refused { reason: error.to_string() },
         ResolveError::Store(_) => internal(error),
     }
 }
@@ -57,6 +58,7 @@ pub(super) fn write_error(failure: PublishError) -> WriteError {
     match failure {
         PublishError::Case { existing } => WriteError::RepoExists { kind: existing.kind, id: existing.hub_id() },
         PublishError::Behind { .. } => unavailable(&failure).into(),
+        PublishError::Denied { .. } => forbidden(failure),
         PublishError::Resolve(error) => hub_error("", &error).into(),
         PublishError::NoRoom(error) => WriteError::NoRoom { reason: error.to_string() },
         PublishError::Store(error) => store_error(&error),

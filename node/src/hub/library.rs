@@ -10,7 +10,7 @@ use huddle_gateway::{HubError, Snapshot};
 use huddle_protocol::{GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 
 use super::{NodeHub, error::internal};
-use crate::{resolve::Resolved, trust};
+use crate::{resolve::Resolved, store::HeldManifest, trust};
 
 /// How long nobody is asked again for a commit that nobody had.
 const ABSENT: Duration = Duration::from_secs(60);
@@ -21,7 +21,9 @@ impl NodeHub {
     /// Returns every repository of a kind that is here, as its `main` branch is, by name.
     pub(super) async fn held(&self, kind: RepoKind) -> Result<Vec<Snapshot>, HubError> {
         let provided = self.node.store().index.manifests().map(|(_, held)| held);
-        let provided = provided.filter(|held| held.is_provided && held.repo.kind == kind);
+        let rules = self.node.store().deny.rules();
+        let is_denied = |held: &HeldManifest| rules.signed(&held.repo, held.signer).is_some();
+        let provided = provided.filter(|held| held.is_provided && held.repo.kind == kind && !is_denied(held));
         let repos: BTreeMap<_, _> = provided.map(|held| (held.repo.folded(), held.repo)).collect();
         let mut snapshots = Vec::new();
         for repo in repos.into_values() {

@@ -88,7 +88,7 @@ impl Node {
 
     /// Tells the network where a repository stands; of one that was taken back, just that.
     pub(crate) async fn tell_head(&self, repo: &RepoId) {
-        if self.store().offer.is_private(repo) {
+        if self.store().offer.is_hidden(repo) {
             return;
         }
         let pointers = self.store().index.pointers(repo).into_iter().map(Arc::unwrap_or_clone);
@@ -115,6 +115,9 @@ impl<'a> Turn<'a> {
         turn: MutexGuard<'a, ()>,
         events: &Events,
     ) -> Result<Self, PublishError> {
+        if let Some(denial) = node.store().deny.rules().repo(&repo) {
+            return Err(PublishError::Denied { what: repo.to_string(), denial: Box::new(denial) });
+        }
         let is_private = node.store().offer.is_private(&repo); // others are not even asked for it
         match if is_private { Ok(Vec::new()) } else { node.resolver().heads_from_network(&repo).await } {
             Ok(_) | Err(ResolveError::NotFound { .. }) => {}
@@ -177,6 +180,11 @@ impl<'a> Turn<'a> {
         message: String,
         events: &Events,
     ) -> Result<Tip, PublishError> {
+        let rules = self.node.store().deny.rules();
+        let denied = files.iter().find_map(|file| Some((file, rules.file(file)?)));
+        if let Some((file, denial)) = denied {
+            return Err(PublishError::Denied { what: file.path.to_string(), denial: Box::new(denial) });
+        }
         let commit = Commit {
             tree: tree(&files)?,
             parents,

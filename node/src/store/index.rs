@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use huddle_protocol::{BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed};
+use huddle_protocol::{
+    BlobHash, GitOid, Head, HeadPointer, Inspection, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,6 +15,8 @@ use super::{
 
 /// How much memory sled may use for its cache, in bytes.
 const CACHE: u64 = 16 << 20;
+/// Which way of looking at files found what is kept; one more whenever another would find more.
+const INSPECTOR: u8 = 1;
 
 /// A manifest in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,7 @@ pub struct Index {
     revisions: Table,
     hashed: Table,
     large: Table,
+    inspected: Table,
     peers: PeerTable,
 }
 
@@ -64,6 +69,7 @@ impl Index {
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
             large: Table::open(&db, "large")?,
+            inspected: Table::open(&db, "inspected")?,
             peers: PeerTable::open(&shared)?,
             db: shared,
         })
@@ -231,6 +237,22 @@ impl Index {
         let value = self.large.value(&sha256.0).ok()??;
         let (blob, size) = value.split_first_chunk()?;
         Some((BlobHash(*blob), u64::from_be_bytes(size.try_into().ok()?)))
+    }
+
+    /// Keeps what was found in a blob.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub(super) fn put_inspection(&self, blob: BlobHash, found: &Inspection) -> Result<(), IndexError> {
+        let found = serde_ipld_dagcbor::to_vec(found).unwrap_or_default();
+        self.inspected.put(&blob.0, &[&[INSPECTOR][..], &found].concat())
+    }
+
+    /// Returns what was found in a blob by the way of looking that is used now.
+    pub(super) fn inspection(&self, blob: BlobHash) -> Option<Inspection> {
+        let value = self.inspected.value(&blob.0).ok()??;
+        let (_, found) = value.split_first().filter(|(inspector, _)| **inspector == INSPECTOR)?;
+        serde_ipld_dagcbor::from_slice(found).ok()
     }
 
     /// Returns the git id of a blob's bytes, if they were hashed here.

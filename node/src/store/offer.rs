@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{Store, StoreError};
-use crate::home::write_private;
+use crate::{
+    deny::{Deny, Rules},
+    home::write_private,
+};
 
 /// How many renames in a row are followed.
 const RENAMES: usize = 16;
@@ -54,12 +57,15 @@ struct State {
     closed: HashSet<BlobHash>,
     /// The blobs of all others: what is in both is not withheld. Nothing while no repository is withheld.
     open: Option<HashSet<BlobHash>>,
+    /// The blobs that are denied by another name than their own, wherever they are.
+    denied: HashSet<BlobHash>,
 }
 
 /// What is not offered to others. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
     path: PathBuf,
+    deny: Deny,
     state: Arc<RwLock<State>>,
     /// Held while manifests are sorted into closed and open ones.
     sorting: Arc<Mutex<()>>,
@@ -67,7 +73,7 @@ pub(crate) struct Offer {
 
 impl Offer {
     /// Reads the file; there is none while nothing is withheld.
-    pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn open(path: PathBuf, deny: Deny) -> Result<Self, StoreError> {
         let error = |source| StoreError::Repositories { path: path.clone(), source };
         let notes = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|wrong| error(wrong.into()))?,
@@ -75,7 +81,7 @@ impl Offer {
             Err(source) => return Err(error(source)),
         };
         let state = State { notes, ..State::default() };
-        Ok(Self { path, state: Arc::new(RwLock::new(state)), sorting: Arc::default() })
+        Ok(Self { path, deny, state: Arc::new(RwLock::new(state)), sorting: Arc::default() })
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -102,15 +108,24 @@ impl Offer {
         self.state().notes.renamed(repo).cloned()
     }
 
-    /// Reports whether a blob, manifests being such too, is only in what is withheld.
+    /// Reports whether others are told nothing of a repository: it is private, or denied.
+    pub(crate) fn is_hidden(&self, repo: &RepoId) -> bool {
+        self.is_private(repo) || self.deny.rules().repo(repo).is_some()
+    }
+
+    /// Reports whether a blob, manifests being such too, is denied, or only in what is withheld.
     pub(crate) fn withholds(&self, blob: BlobHash) -> bool {
+        if self.deny.rules().blob(blob).is_some() {
+            return true;
+        }
         let state = self.state();
-        state.closed.contains(&blob) && !state.open.as_ref().is_some_and(|open| open.contains(&blob))
+        state.denied.contains(&blob)
+            || state.closed.contains(&blob) && !state.open.as_ref().is_some_and(|open| open.contains(&blob))
     }
 
     /// Reports whether anything is withheld.
     pub(crate) fn withholds_anything(&self) -> bool {
-        self.state().notes.withholds_anything()
+        self.state().notes.withholds_anything() || !self.deny.rules().is_empty()
     }
 }
 
@@ -175,6 +190,12 @@ impl Store {
         self.sort().await
     }
 
+    /// Reads anew what is denied, and lets it hold.
+    pub(crate) async fn reload_denied(&self) -> Result<(), StoreError> {
+        self.deny.reload()?;
+        self.sort_offer().await
+    }
+
     /// Sorts the manifests that are here into closed and open ones.
     pub(super) async fn sort_offer(&self) -> Result<(), StoreError> {
         let _sorting = self.offer.sorting.lock().await;
@@ -182,16 +203,25 @@ impl Store {
     }
 
     async fn sort(&self) -> Result<(), StoreError> {
-        let notes = self.offer.state().notes.clone();
-        let (withheld, offered): (Vec<_>, Vec<_>) =
-            self.index.manifests().partition(|(_, held)| notes.is_withheld(&held.repo));
+        let (notes, rules) = (self.offer.state().notes.clone(), self.deny.rules());
+        let (withheld, offered): (Vec<_>, Vec<_>) = self
+            .index
+            .manifests()
+            .partition(|(_, held)| notes.is_withheld(&held.repo) || rules.signed(&held.repo, held.signer).is_some());
         let closed = self.blobs_of(withheld.into_iter().map(|(hash, _)| hash)).await?;
         let mut open = None;
-        if notes.withholds_anything() {
+        if notes.withholds_anything() || !rules.is_empty() {
             let offered = offered.into_iter().filter(|(_, held)| held.is_provided).map(|(hash, _)| hash);
             open = Some(self.blobs_of(offered).await?);
         }
-        self.offer.edit(|state| (state.closed, state.open) = (closed, open));
+        let mut denied = HashSet::new();
+        if rules.has_sha256() {
+            for (hash, _) in self.index.manifests() {
+                let Some(manifest) = self.manifest(hash).await? else { continue };
+                denied.extend(denied_in(&rules, &manifest));
+            }
+        }
+        self.offer.edit(|state| (state.closed, state.open, state.denied) = (closed, open, denied));
         Ok(())
     }
 
@@ -210,12 +240,21 @@ impl Store {
     pub(super) async fn sort_in(&self, hash: BlobHash, manifest: &Signed<Manifest>) {
         let _sorting = self.offer.sorting.lock().await;
         let blobs = manifest.value().blobs().map(|(blob, _)| blob).chain([hash]);
+        let rules = self.deny.rules();
+        let is_denied = rules.signed(manifest.value().repo(), manifest.signer()).is_some();
         self.offer.edit(|state| {
-            if state.notes.is_withheld(manifest.value().repo()) {
+            state.denied.extend(denied_in(&rules, manifest));
+            if is_denied || state.notes.is_withheld(manifest.value().repo()) {
                 state.closed.extend(blobs);
             } else if let Some(open) = &mut state.open {
                 open.extend(blobs);
             }
         });
     }
+}
+
+/// Returns the files of a manifest that are denied by any of their names.
+fn denied_in(rules: &Rules, manifest: &Signed<Manifest>) -> impl Iterator<Item = BlobHash> {
+    let files = manifest.value().files().iter().filter(|_| rules.has_sha256());
+    files.filter(|file| rules.file(file).is_some()).map(|file| file.blake3)
 }

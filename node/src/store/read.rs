@@ -17,7 +17,7 @@ use futures::{
     future::ready,
     stream::{self, BoxStream},
 };
-use huddle_protocol::BlobHash;
+use huddle_protocol::{BlobHash, Inspection};
 use iroh_blobs::store::fs::options::InlineOptions;
 use tokio::task::JoinHandle;
 
@@ -28,6 +28,10 @@ use super::{
 
 /// How much is read from a file at once: few calls, and still in the cache of a core when it is sent.
 const PIECE: u64 = 512 << 10;
+/// How much is read ahead where reading jumps about.
+const AHEAD: u64 = 32 << 10;
+/// The largest blob that is looked at in memory.
+const INLINE: usize = 64 << 10;
 
 impl Blobs {
     /// Streams a range that is here; ends early, with an error, if it is not.
@@ -79,6 +83,65 @@ impl Blobs {
                 _ => None,
             })
         })
+    }
+}
+
+impl Blobs {
+    /// Looks at a complete blob for what could harm whoever loads it; nothing if it cannot be read in place.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) async fn inspect(&self, hash: BlobHash, size: u64) -> Result<Inspection, BlobError> {
+        let error = |error: io::Error| BlobError::Store { doing: "read", reason: error.to_string() };
+        if let Some(bytes) = self.small(hash, INLINE).await? {
+            return huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map_err(error);
+        }
+        let (this, path) = (self.clone(), self.data_path(hash));
+        let look = move || {
+            let referenced = || this.open_referenced(hash, size).map(Source::Referenced);
+            let source = open_owned(&path, size).map(Source::Owned).or_else(referenced);
+            let source = source.ok_or(io::ErrorKind::NotFound)?;
+            huddle_protocol::inspect(&mut Reader { source, at: 0, size, piece: Bytes::new() }, size)
+        };
+        tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten().map_err(error)
+    }
+}
+
+/// Reads a blob in place, from anywhere in it.
+struct Reader {
+    source: Source,
+    at: u64,
+    size: u64,
+    /// What was read ahead.
+    piece: Bytes,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            let end = self.size.min(self.at.saturating_add(AHEAD));
+            if self.at >= end {
+                return Ok(0);
+            }
+            self.piece = self.source.read(&(self.at..end))?;
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.piece = Bytes::new();
+        Ok(self.at)
     }
 }
 

@@ -57,6 +57,11 @@ proptest! {
     }
 
     #[test]
+    fn a_deny_list_reads_back(key in secret(), list in deny_list()) {
+        reads_back(list, &key)?;
+    }
+
+    #[test]
     fn a_request_reads_back(request in request()) {
         let bytes = request.to_bytes();
         prop_assert_eq!(check_canonical(&bytes), Ok(()));

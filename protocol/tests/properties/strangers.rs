@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use ed25519_dalek::{Signer, SigningKey};
 use huddle_protocol::{
-    BlobHash, Card, Commit, Document, FileEntry, FilePath, GitOid, Head, HeadPointer, Manifest, ManifestParts, Mode,
-    NodeRecord, PublicKey, Purpose, Record, RefName, RepoId, Request, Response, Revision, SecretKey, Signed, Target,
-    blob_oid, check_canonical, symlink_stays_inside,
+    BlobHash, Card, Commit, DenyList, Document, FileEntry, FilePath, GitOid, Head, HeadPointer, Manifest,
+    ManifestParts, Mode, NodeRecord, PublicKey, Purpose, Record, RefName, RepoId, Request, Response, Revision,
+    SecretKey, Signed, Subject, Target, blob_oid, check_canonical, symlink_stays_inside,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -73,7 +73,9 @@ proptest! {
         pointer in pointer().prop_flat_map(|value| damaged(serde_ipld_dagcbor::to_vec(&value).unwrap())),
         record in node_record(SecretKey::from_bytes([1; 32]).public().into())
             .prop_flat_map(|value| damaged(serde_ipld_dagcbor::to_vec(&value).unwrap())),
+        list in deny_list().prop_flat_map(|value| damaged(serde_ipld_dagcbor::to_vec(&value).unwrap())),
     ) {
+        is_faithful::<DenyList>(&signed_by_hand("deny list", b'd', &list))?;
         is_faithful::<Manifest>(&signed_by_hand("manifest", b'm', &manifest))?;
         is_faithful::<Head>(&signed_by_hand("head", b'h', &head))?;
         is_faithful::<HeadPointer>(&signed_by_hand("head pointer", b'p', &pointer))?;
@@ -114,6 +116,8 @@ fn a_flipped_bit_anywhere_never_verifies() {
     let parts = ManifestParts { repo, revision, commit: None, time: 1, files: vec![file], card };
     no_flipped_bit_verifies(head, &key);
     no_flipped_bit_verifies(pointer, &key);
+    let denied = [(Subject::Blob(BlobHash([1; 32])), "malware".to_owned())];
+    no_flipped_bit_verifies(DenyList::new(1, 1, BTreeMap::from(denied)).unwrap(), &key);
     no_flipped_bit_verifies(node, &key);
     no_flipped_bit_verifies(Manifest::new(parts).unwrap(), &key);
 }

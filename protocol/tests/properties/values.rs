@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, FileEntry, FilePath, GitOid, Head, HeadPointer, Holding, Manifest, ManifestParts, Mode,
-    NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Target, blob_oid, commit_oid,
-    lfs_pointer_oid, tree_oid,
+    BlobHash, Card, Commit, DenyList, FileEntry, FilePath, GitOid, Head, HeadPointer, Holding, Manifest, ManifestParts,
+    Mode, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Subject, Target, blob_oid,
+    commit_oid, lfs_pointer_oid, tree_oid,
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::Config};
 use serde_bytes::ByteBuf;
@@ -138,6 +138,18 @@ pub(crate) fn pointer() -> impl Strategy<Value = HeadPointer> {
         time,
         head: BlobHash(head),
     })
+}
+
+pub(crate) fn deny_list() -> impl Strategy<Value = DenyList> {
+    let subject = prop_oneof![
+        any::<[u8; 32]>().prop_map(|hash| Subject::Blob(BlobHash(hash))),
+        any::<[u8; 32]>().prop_map(|hash| Subject::Sha256(Sha256(hash))),
+        repo().prop_map(Subject::Repo),
+        secret().prop_map(|key| Subject::Publisher(key.public().into())),
+    ];
+    let reason = "\\PC{1,50}".prop_filter("a control character", |reason| !reason.chars().any(char::is_control));
+    (1..=u64::MAX, 0..=MAX_TIME, proptest::collection::btree_map(subject, reason, 0..6))
+        .prop_map(|(seq, time, entries)| DenyList::new(seq, time, entries).unwrap())
 }
 
 pub(crate) fn node_record(node: NodeId) -> impl Strategy<Value = NodeRecord> {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode, NodeRecord,
-    Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Target, blob_oid, commit_oid,
-    lfs_pointer_oid, tree_oid,
+    BlobHash, Card, Commit, DenyList, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode,
+    NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Subject, Target, blob_oid,
+    commit_oid, lfs_pointer_oid, tree_oid,
 };
 use serde_bytes::ByteBuf;
 
@@ -102,6 +102,18 @@ pub(crate) fn head(repo: RepoId) -> Head {
 pub(crate) fn node_record() -> NodeRecord {
     let addresses = vec!["192.0.2.1:4433".parse().unwrap(), "[2001:db8::1]:65535".parse().unwrap()];
     NodeRecord::new(node().public().into(), TIME, addresses, vec!["https://relay.example.org/".into()]).unwrap()
+}
+
+/// One entry of each kind.
+pub(crate) fn deny_list() -> DenyList {
+    let reason = "malware".to_owned();
+    let subjects = [
+        Subject::Blob(BlobHash([0x66; 32])),
+        Subject::Sha256(Sha256([0x77; 32])),
+        Subject::Repo(upstream()),
+        Subject::Publisher(node().public().into()),
+    ];
+    DenyList::new(3, TIME, subjects.into_iter().map(|subject| (subject, reason.clone())).collect()).unwrap()
 }
 
 /// Signs with a key that may.

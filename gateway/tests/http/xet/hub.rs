@@ -17,8 +17,8 @@ use huddle_gateway::{
     Standing, Visibility, WriteError,
 };
 use huddle_protocol::{
-    BlobHash, Card, FileEntry, GitOid, Manifest, ManifestParts, Mode, RepoId, RepoKind, SecretKey, Sha256, Signed,
-    lfs_pointer_oid,
+    BlobHash, Card, FileEntry, GitOid, Inspection, Manifest, ManifestParts, Mode, RepoId, RepoKind, SecretKey, Sha256,
+    Signed, lfs_pointer_oid,
 };
 use sha2::Digest;
 
@@ -157,6 +157,10 @@ impl Hub for WritingHub {
 
     async fn downloads(&self) -> Vec<huddle_gateway::Download> {
         Vec::new()
+    }
+
+    async fn inspect(&self, file: &FileEntry) -> Option<Inspection> {
+        self.now().inspect(file).await
     }
 
     async fn is_here(&self, file: &FileEntry) -> bool {

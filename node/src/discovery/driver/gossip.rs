@@ -52,6 +52,9 @@ impl Driver {
             Err(_) => return MessageAcceptance::Reject,
         };
         let Record::Head(pointer) = &record else { return MessageAcceptance::Reject };
+        if self.swarm.behaviour_mut().kad.store_mut().is_denied(&record) {
+            return MessageAcceptance::Ignore; // not passed on, and no fault of the neighbour's
+        }
         match self.gate.judge(&record, pointer.signer(), Instant::now()) {
             Verdict::Pass => {
                 self.heralds.spoke(DhtKey::repo(&pointer.value().repo), neighbour);

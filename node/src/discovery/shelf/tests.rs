@@ -24,7 +24,7 @@ fn shelf() -> Kept {
     let directory = tempfile::tempdir().unwrap();
     let centre = centre(secret(99).public().into()).unwrap();
     let records = Records::open(directory.path(), centre, Limits::default()).unwrap();
-    Kept { shelf: Shelf::new(local(), records), directory }
+    Kept { shelf: Shelf::new(local(), records, None), directory }
 }
 
 fn offer(shelf: &mut Shelf, record: &Record) -> Offer {
@@ -112,7 +112,7 @@ fn records_survive_a_restart() {
     drop(shelf);
     let centre = centre(secret(99).public().into()).unwrap();
     let records = Records::open(directory.path(), centre, Limits::default()).unwrap();
-    assert_eq!(get(&Shelf::new(local(), records), &record).unwrap(), record.bytes());
+    assert_eq!(get(&Shelf::new(local(), records, None), &record).unwrap(), record.bytes());
 }
 
 fn announcement(key: &RecordKey, n: u32, addresses: Vec<Multiaddr>) -> ProviderRecord {

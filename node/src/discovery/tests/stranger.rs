@@ -39,7 +39,7 @@ impl Stranger {
         let scope = Arc::new(Scope::default());
         scope.include(&node.address);
         let transport = transport::build(&keypair, &scope).unwrap();
-        let shelf = Shelf::new(keypair.public().to_peer_id(), records);
+        let shelf = Shelf::new(keypair.public().to_peer_id(), records, None);
         let role = Role::Client;
         let behaviour = Behaviour::new(keypair.public(), shelf, role, false, ConnectionLimit::default());
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
