@@ -11,6 +11,7 @@ mod link;
 mod offer;
 mod peers;
 mod read;
+mod rebuild;
 pub mod records;
 mod table;
 mod uploads;
@@ -18,14 +19,15 @@ mod verified;
 
 use std::{io, path::PathBuf};
 
-use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Purpose, Signed};
-use tracing::{info, warn};
+use huddle_protocol::{BlobHash, Head, HeadPointer, Manifest, Precedence, Signed};
+use tracing::warn;
 
 use self::uploads::Uploads;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},
     peers::PeerTable,
+    rebuild::Rebuilt,
     table::IndexError,
     uploads::{TakeInError, Taken},
 };
@@ -67,19 +69,6 @@ pub struct Store {
     uploads: Uploads,
 }
 
-/// What a rebuild found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Rebuilt {
-    /// Complete blobs looked at.
-    pub blobs: u64,
-    /// Manifests among them.
-    pub manifests: u64,
-    /// Heads among them, old ones included.
-    pub heads: u64,
-    /// Lies of other nodes that the old index could still tell.
-    pub lies: u64,
-}
-
 impl Store {
     /// Opens the store of a home, creating it if needed. The home must be locked.
     ///
@@ -88,7 +77,7 @@ impl Store {
     pub async fn open(home: &Home) -> Result<Self, StoreError> {
         Blobs::clear_leftovers(&home.blobs()); // first: on a full disk they may be what fills it
         let offer = Offer::open(home.repositories())?; // before anything is open that would have to be closed
-        let index = Index::open(&home.index())?;
+        let index = Self::open_index(home)?;
         let blobs = Blobs::open(&home.blobs()).await?;
         let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
         store.sort_offer().await?;
@@ -100,76 +89,8 @@ impl Store {
     /// # Errors
     /// If it is damaged.
     pub fn open_index(home: &Home) -> Result<Index, IndexError> {
+        rebuild::finish_swap(home);
         Index::open(&home.index())
-    }
-
-    /// Puts the index aside, whatever state it is in, and makes a new one from the blobs. The home must be locked.
-    ///
-    /// # Errors
-    /// If the blob store cannot be read, or the new index not be written.
-    pub async fn rebuild_index(home: &Home) -> Result<Rebuilt, StoreError> {
-        let blobs = Blobs::open(&home.blobs()).await?;
-        let (old, aside) = (home.index(), home.path().join("index.old"));
-        if old.exists() {
-            let put_aside = || {
-                if aside.exists() {
-                    std::fs::remove_dir_all(&aside)?;
-                }
-                std::fs::rename(&old, &aside)
-            };
-            put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
-        }
-        let (index, offer) = (Index::open(&home.index())?, Offer::open(home.repositories())?);
-        let store = Self { blobs, index, offer, uploads: Uploads::open(home.uploads()) };
-        let rebuilt = store.fill_index(aside).await;
-        store.close().await;
-        rebuilt
-    }
-
-    /// Fills a new index: first what only the old one knows, then what the blobs say.
-    async fn fill_index(&self, old: PathBuf) -> Result<Rebuilt, StoreError> {
-        let mut rebuilt = Rebuilt::default();
-        if old.exists() {
-            // sled may well panic over what it finds there; that ends this task and nothing else.
-            let read = || tokio::task::spawn_blocking(move || Index::open(&old).map(|old| old.peers().rows()));
-            match read().await {
-                Ok(Ok(rows)) => rebuilt.lies = self.index.peers().put_rows(&rows)?,
-                failed => warn!(?failed, "nothing about other nodes can be read from the old index"),
-            }
-        }
-        self.index_all(&mut rebuilt).await?;
-        info!(?rebuilt, "index rebuilt");
-        Ok(rebuilt)
-    }
-
-    async fn index_all(&self, rebuilt: &mut Rebuilt) -> Result<(), StoreError> {
-        for hash in self.blobs.complete().await? {
-            rebuilt.blobs += 1;
-            let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else {
-                continue;
-            };
-            let limit = match purpose {
-                Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
-                Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
-                Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
-                Purpose::Node => continue,
-            };
-            let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
-            if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {
-                let mut is_provided = false; // somebody only looked at it, unless some of its files are here
-                for (blob, _) in manifest.value().blobs() {
-                    is_provided |= self.blobs.held(blob).await? != Held::Missing;
-                }
-                self.index.put_manifest(hash, &manifest, is_provided)?;
-                rebuilt.manifests += 1;
-            } else if let Ok(head) = Signed::<Head>::from_bytes(&bytes) {
-                self.index.put_head(&head)?;
-                rebuilt.heads += 1;
-            } else if let Ok(pointer) = Signed::<HeadPointer>::from_bytes(&bytes) {
-                self.index.put_pointer(&pointer)?;
-            }
-        }
-        Ok(())
     }
 
     /// Keeps a head, as a blob and in the index; an older one is not kept.
