@@ -5,6 +5,7 @@
 //! No sled type leaves this folder.
 
 mod blobs;
+mod durable;
 mod files;
 mod index;
 mod link;
@@ -124,7 +125,7 @@ impl Store {
         // a kill would take.
         let all = manifest.blobs().map(|(blob, _)| blob).chain([hash]);
         self.blobs.pin(&format!("manifest/{hash}"), all).await?;
-        self.blobs.flush().await?;
+        self.flush_blobs().await?;
         self.sort_in(hash, manifest).await;
         Ok(self.index.put_manifest(hash, manifest, true)?)
     }
@@ -138,13 +139,21 @@ impl Store {
         Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
     }
 
-    /// Waits until everything kept so far would survive a kill, the truth before what is derived from it.
+    /// Waits until everything kept so far would survive a power cut, the truth before what is derived from it.
     ///
     /// # Errors
     /// If the disk is full.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.blobs.flush().await?;
+        self.flush_blobs().await?;
         Ok(self.index.flush().await?)
+    }
+
+    /// Waits until every blob kept so far would survive a power cut; only then the uploads they came from go.
+    async fn flush_blobs(&self) -> Result<(), StoreError> {
+        let brought_in = self.uploads.brought_in();
+        self.blobs.flush().await?;
+        brought_in.remove();
+        Ok(())
     }
 
     /// Writes everything to disk and closes both parts.
