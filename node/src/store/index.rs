@@ -1,6 +1,9 @@
 //! What the signed documents in the store say: heads, manifests, and which bytes were hashed in full.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use huddle_protocol::{BlobHash, GitOid, Head, HeadPointer, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed};
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,8 @@ pub struct Index {
     revisions: Table,
     hashed: Table,
     large: Table,
+    /// Held from the look at what is known to the write: answers come side by side.
+    replacing: Arc<Mutex<()>>,
     peers: PeerTable,
 }
 
@@ -64,6 +69,7 @@ impl Index {
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
             large: Table::open(&db, "large")?,
+            replacing: Arc::default(),
             peers: PeerTable::open(&shared)?,
             db: shared,
         })
@@ -100,6 +106,7 @@ impl Index {
     /// # Errors
     /// If the index is damaged.
     pub fn put_head(&self, head: &Signed<Head>) -> Result<Precedence, IndexError> {
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner); // nothing is half done
         let precedence = self.head_precedence(head)?;
         if precedence == Precedence::Newer {
             let (repo, signer) = (head.value().repo(), head.signer());
@@ -139,6 +146,7 @@ impl Index {
     /// # Errors
     /// If the index is damaged.
     pub fn put_pointer(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, IndexError> {
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner); // nothing is half done
         let precedence = self.pointer_precedence(pointer)?;
         if precedence == Precedence::Newer {
             let (repo, signer) = (&pointer.value().repo, pointer.signer());
@@ -277,6 +285,34 @@ mod tests {
         assert_eq!(index.put_head(&head(&key, "a", 2, 1)).unwrap(), Precedence::Fork);
         let repo = head(&key, "A", 1, 0).value().repo().clone();
         assert_eq!(index.head(&repo).unwrap().value().seq(), 2, "look-ups ignore case");
+    }
+
+    #[test]
+    fn of_heads_that_arrive_side_by_side_the_newest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap();
+        let key = SecretKey::from_bytes([1; 32]);
+        for round in 0..40 {
+            let name = format!("m{round}");
+            index.put_head(&head(&key, &name, 1, 0)).unwrap(); // to be read and verified by all of them
+            index.put_pointer(&Signed::sign(head(&key, &name, 1, 0).pointer(), &key).unwrap()).unwrap();
+            let heads: Vec<_> = (2..=5).map(|seq| head(&key, &name, seq, 0)).collect();
+            let barrier = std::sync::Barrier::new(heads.len());
+            std::thread::scope(|scope| {
+                for head in &heads {
+                    let (index, barrier) = (&index, &barrier);
+                    scope.spawn(move || {
+                        let pointer = Signed::sign(head.pointer(), &SecretKey::from_bytes([1; 32])).unwrap();
+                        barrier.wait();
+                        index.put_head(head).unwrap();
+                        index.put_pointer(&pointer).unwrap();
+                    });
+                }
+            });
+            let repo = heads[0].value().repo();
+            assert_eq!(index.head(repo).unwrap().value().seq(), 5, "round {round}");
+            assert_eq!(index.pointers(repo)[0].value().seq, 5, "round {round}");
+        }
     }
 
     #[test]
