@@ -116,6 +116,30 @@ impl Store {
         Ok(self.index.put_pointer(pointer)?)
     }
 
+    /// Keeps a head that was signed here, and the pointer to it, unless newer ones are known; returns whether it did. They
+    /// and all they lead to are on disk before anybody can see them.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub(crate) async fn keep_signed(
+        &self,
+        head: &Signed<Head>,
+        pointer: &Signed<HeadPointer>,
+    ) -> Result<bool, StoreError> {
+        let is_newest = self.index.head_precedence(head)? == Precedence::Newer
+            && self.index.pointer_precedence(pointer)? == Precedence::Newer;
+        if is_newest {
+            self.blobs.add(head.bytes().to_vec()).await?;
+            self.blobs.add(pointer.bytes().to_vec()).await?;
+            self.flush_blobs().await?;
+        }
+        let is_kept = is_newest
+            && self.index.put_head(head)? == Precedence::Newer
+            && self.index.put_pointer(pointer)? == Precedence::Newer;
+        self.index.flush().await?;
+        Ok(is_kept)
+    }
+
     /// Keeps a manifest that this node tells others it has; what it lists may still be on its way.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub struct Index {
     revisions: Table,
     hashed: Table,
     large: Table,
+    numbers: Table,
     /// Held from the look at what is known to the write: answers come side by side.
     replacing: Arc<Mutex<()>>,
     peers: PeerTable,
@@ -69,6 +70,7 @@ impl Index {
             revisions: Table::open(&db, "revisions")?,
             hashed: Table::open(&db, "hashed")?,
             large: Table::open(&db, "large")?,
+            numbers: Table::open(&db, "numbers")?,
             replacing: Arc::default(),
             peers: PeerTable::open(&shared)?,
             db: shared,
@@ -127,6 +129,20 @@ impl Index {
     pub fn head(&self, repo: &RepoId) -> Option<Arc<Signed<Head>>> {
         let publisher = repo.publisher()?;
         self.heads(repo).into_iter().find(|head| head.signer() == publisher.0)
+    }
+
+    /// Takes the next number for a head by this signer, above `known` and above every one taken before. It is taken on
+    /// disk: a number can be seen as soon as it is used, and a kill must not let it be used again.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub(crate) async fn take_number(&self, repo: &RepoId, signer: PublicKey, known: u64) -> Result<u64, IndexError> {
+        let key = head_key(repo, Some(signer));
+        let taken = self.numbers.value(&key)?.and_then(|taken| taken.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let number = known.max(taken).saturating_add(1);
+        self.numbers.put(&key, &number.to_be_bytes())?;
+        self.flush().await?;
+        Ok(number)
     }
 
     /// Compares a pointer with the one known by the same signer.
@@ -313,6 +329,16 @@ mod tests {
             assert_eq!(index.head(repo).unwrap().value().seq(), 5, "round {round}");
             assert_eq!(index.pointers(repo)[0].value().seq, 5, "round {round}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_number_is_never_taken_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, open) = (SecretKey::from_bytes([1; 32]), || Index::open(dir.path()).unwrap());
+        let (repo, signer) = (head(&key, "a", 1, 0).value().repo().clone(), key.public());
+        assert_eq!(open().take_number(&repo, signer, 0).await.unwrap(), 1);
+        assert_eq!(open().take_number(&repo, signer, 0).await.unwrap(), 2, "what it was taken for is not known");
+        assert_eq!(open().take_number(&repo, signer, 7).await.unwrap(), 8, "another machine was ahead");
     }
 
     #[test]
