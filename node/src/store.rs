@@ -5,12 +5,14 @@
 //! No sled type leaves this folder.
 
 mod blobs;
+mod durable;
 mod files;
 mod index;
 mod link;
 mod offer;
 mod peers;
 mod read;
+mod rebuild;
 pub mod records;
 mod table;
 mod uploads;
@@ -18,14 +20,15 @@ mod verified;
 
 use std::{io, path::PathBuf};
 
-use huddle_protocol::{BlobHash, Head, HeadPointer, Inspection, Manifest, Precedence, Purpose, Signed};
-use tracing::{info, warn};
+use huddle_protocol::{BlobHash, Head, HeadPointer, Inspection, Manifest, Precedence, Signed};
+use tracing::warn;
 
 use self::uploads::Uploads;
 pub use self::{
     blobs::{BlobError, Blobs, Held},
     index::{Held as HeldManifest, Index},
     peers::PeerTable,
+    rebuild::Rebuilt,
     table::IndexError,
     uploads::{TakeInError, Taken},
 };
@@ -75,19 +78,6 @@ pub struct Store {
     uploads: Uploads,
 }
 
-/// What a rebuild found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Rebuilt {
-    /// Complete blobs looked at.
-    pub blobs: u64,
-    /// Manifests among them.
-    pub manifests: u64,
-    /// Heads among them, old ones included.
-    pub heads: u64,
-    /// Lies of other nodes that the old index could still tell.
-    pub lies: u64,
-}
-
 impl Store {
     /// Opens the store of a home, creating it if needed. The home must be locked.
     ///
@@ -98,7 +88,7 @@ impl Store {
         // Before anything is open that would have to be closed.
         let deny = Deny::open(home)?;
         let offer = Offer::open(home.repositories(), deny.clone())?;
-        let index = Index::open(&home.index())?;
+        let index = Self::open_index(home)?;
         let blobs = Blobs::open(&home.blobs()).await?;
         let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
         store.sort_offer().await?;
@@ -110,77 +100,8 @@ impl Store {
     /// # Errors
     /// If it is damaged.
     pub fn open_index(home: &Home) -> Result<Index, IndexError> {
+        rebuild::finish_swap(home);
         Index::open(&home.index())
-    }
-
-    /// Puts the index aside, whatever state it is in, and makes a new one from the blobs. The home must be locked.
-    ///
-    /// # Errors
-    /// If the blob store cannot be read, or the new index not be written.
-    pub async fn rebuild_index(home: &Home) -> Result<Rebuilt, StoreError> {
-        let blobs = Blobs::open(&home.blobs()).await?;
-        let (old, aside) = (home.index(), home.path().join("index.old"));
-        if old.exists() {
-            let put_aside = || {
-                if aside.exists() {
-                    std::fs::remove_dir_all(&aside)?;
-                }
-                std::fs::rename(&old, &aside)
-            };
-            put_aside().map_err(|source| StoreError::PutAside { path: old.clone(), source })?;
-        }
-        let (index, deny) = (Index::open(&home.index())?, Deny::open(home)?);
-        let offer = Offer::open(home.repositories(), deny.clone())?;
-        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
-        let rebuilt = store.fill_index(aside).await;
-        store.close().await;
-        rebuilt
-    }
-
-    /// Fills a new index: first what only the old one knows, then what the blobs say.
-    async fn fill_index(&self, old: PathBuf) -> Result<Rebuilt, StoreError> {
-        let mut rebuilt = Rebuilt::default();
-        if old.exists() {
-            // sled may well panic over what it finds there; that ends this task and nothing else.
-            let read = || tokio::task::spawn_blocking(move || Index::open(&old).map(|old| old.peers().rows()));
-            match read().await {
-                Ok(Ok(rows)) => rebuilt.lies = self.index.peers().put_rows(&rows)?,
-                failed => warn!(?failed, "nothing about other nodes can be read from the old index"),
-            }
-        }
-        self.index_all(&mut rebuilt).await?;
-        info!(?rebuilt, "index rebuilt");
-        Ok(rebuilt)
-    }
-
-    async fn index_all(&self, rebuilt: &mut Rebuilt) -> Result<(), StoreError> {
-        for hash in self.blobs.complete().await? {
-            rebuilt.blobs += 1;
-            let Some(purpose) = self.blobs.start_of(hash, 128).await?.as_deref().and_then(Purpose::of) else {
-                continue;
-            };
-            let limit = match purpose {
-                Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
-                Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
-                Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
-                Purpose::Node | Purpose::DenyList => continue,
-            };
-            let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
-            if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {
-                let mut is_provided = false; // somebody only looked at it, unless some of its files are here
-                for (blob, _) in manifest.value().blobs() {
-                    is_provided |= self.blobs.held(blob).await? != Held::Missing;
-                }
-                self.index.put_manifest(hash, &manifest, is_provided)?;
-                rebuilt.manifests += 1;
-            } else if let Ok(head) = Signed::<Head>::from_bytes(&bytes) {
-                self.index.put_head(&head)?;
-                rebuilt.heads += 1;
-            } else if let Ok(pointer) = Signed::<HeadPointer>::from_bytes(&bytes) {
-                self.index.put_pointer(&pointer)?;
-            }
-        }
-        Ok(())
     }
 
     /// Keeps a head, as a blob and in the index; an older one is not kept.
@@ -205,6 +126,30 @@ impl Store {
         Ok(self.index.put_pointer(pointer)?)
     }
 
+    /// Keeps a head that was signed here, and the pointer to it, unless newer ones are known; returns whether it did. They
+    /// and all they lead to are on disk before anybody can see them.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub(crate) async fn keep_signed(
+        &self,
+        head: &Signed<Head>,
+        pointer: &Signed<HeadPointer>,
+    ) -> Result<bool, StoreError> {
+        let is_newest = self.index.head_precedence(head)? == Precedence::Newer
+            && self.index.pointer_precedence(pointer)? == Precedence::Newer;
+        if is_newest {
+            self.blobs.add(head.bytes().to_vec()).await?;
+            self.blobs.add(pointer.bytes().to_vec()).await?;
+            self.flush_blobs().await?;
+        }
+        let is_kept = is_newest
+            && self.index.put_head(head)? == Precedence::Newer
+            && self.index.put_pointer(pointer)? == Precedence::Newer;
+        self.index.flush().await?;
+        Ok(is_kept)
+    }
+
     /// Keeps a manifest that this node tells others it has; what it lists may still be on its way.
     ///
     /// # Errors
@@ -214,7 +159,7 @@ impl Store {
         // a kill would take.
         let all = manifest.blobs().map(|(blob, _)| blob).chain([hash]);
         self.blobs.pin(&format!("manifest/{hash}"), all).await?;
-        self.blobs.flush().await?;
+        self.flush_blobs().await?;
         self.sort_in(hash, manifest).await;
         Ok(self.index.put_manifest(hash, manifest, true)?)
     }
@@ -242,13 +187,21 @@ impl Store {
         Ok(Some(found))
     }
 
-    /// Waits until everything kept so far would survive a kill, the truth before what is derived from it.
+    /// Waits until everything kept so far would survive a power cut, the truth before what is derived from it.
     ///
     /// # Errors
     /// If the disk is full.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.blobs.flush().await?;
+        self.flush_blobs().await?;
         Ok(self.index.flush().await?)
+    }
+
+    /// Waits until every blob kept so far would survive a power cut; only then the uploads they came from go.
+    async fn flush_blobs(&self) -> Result<(), StoreError> {
+        let brought_in = self.uploads.brought_in();
+        self.blobs.flush().await?;
+        brought_in.remove();
+        Ok(())
     }
 
     /// Writes everything to disk and closes both parts.

@@ -217,16 +217,15 @@ impl<'a> Turn<'a> {
         if !refs.is_empty() {
             self.node.store().set_present(&self.repo).await?;
         }
-        let seq = self.head.as_ref().map_or(1, |head| head.value().seq() + 1);
+        let known = self.head.as_ref().map_or(0, |head| head.value().seq());
+        let seq = self.node.store().index.take_number(&self.repo, self.key.public(), known).await?;
         let head = Signed::sign(Head::new(self.repo.clone(), seq, unix_now(), refs)?, &self.key)?;
         let pointer = Signed::sign(head.pointer(), &self.key)?;
-        if self.node.store().keep_head(&head).await? != Precedence::Newer
-            || self.node.store().keep_pointer(&pointer).await? != Precedence::Newer
-        {
+        if !self.node.store().keep_signed(&head, &pointer).await? {
             return Err(PublishError::Behind { repo: self.repo.clone() });
         }
         self.head = Some(Arc::new(head));
-        Ok(self.node.store().flush().await?)
+        Ok(())
     }
 
     /// Signs the pointer to a head again if a change was cut short between the two.

@@ -157,3 +157,14 @@ async fn a_publish_cut_short_before_its_pointer_is_announced_by_the_next() {
     let pointers = host.store().index.pointers(repo);
     assert_eq!(pointers.iter().map(|pointer| pointer.value().seq).collect::<Vec<_>>(), [2]);
 }
+
+#[tokio::test]
+async fn a_number_that_others_may_have_seen_is_not_used_for_another_head() {
+    let host = host(&[]).await;
+    let repo = host.publish("demo", &[("README.md", b"# demo")]).await.repo;
+    // A publish takes its number, shows its head, and is killed before that is on disk.
+    let taken = host.store().index.take_number(&repo, own_key(&host).public(), 1).await.unwrap();
+    host.publish("demo", &[("README.md", b"# other")]).await;
+    let heads = host.store().index.heads(&repo);
+    assert_eq!(heads.iter().map(|head| head.value().seq()).collect::<Vec<_>>(), [taken + 1]);
+}

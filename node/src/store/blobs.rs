@@ -17,8 +17,13 @@ use iroh_blobs::{
         proto::Bitfield,
     },
     hashseq::HashSeq,
-    store::fs::{FsStore, options::PathOptions},
+    store::fs::{
+        FsStore,
+        options::{InlineOptions, PathOptions},
+    },
 };
+
+use super::{durable::Unsynced, read::open_owned};
 
 /// Why a blob cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,7 @@ pub enum Held {
 pub struct Blobs {
     store: FsStore,
     pub(super) paths: Arc<PathOptions>,
+    unsynced: Arc<Unsynced>,
 }
 
 impl Blobs {
@@ -76,7 +82,7 @@ impl Blobs {
             |reason: &dyn std::fmt::Display| BlobError::Open { path: path.to_owned(), reason: format!("{reason:#}") };
         crate::home::create_private_dir(path).map_err(|source| error(&source))?;
         let store = FsStore::load(path).await.map_err(|source| error(&source))?;
-        Ok(Self { store, paths: Arc::new(PathOptions::new(path)) })
+        Ok(Self { store, paths: Arc::new(PathOptions::new(path)), unsynced: Arc::default() })
     }
 
     /// Returns iroh's own handle, for what moves bytes.
@@ -91,12 +97,15 @@ impl Blobs {
         }
     }
 
-    /// Waits until everything stored so far would survive a kill; until then the last seconds are in memory only.
+    /// Waits until everything that was stored here so far would survive a power cut, the files before what refers to
+    /// them; until then the last seconds are in memory only. Of what was fetched only a kill is survived: others have it.
     ///
     /// # Errors
     /// If the disk is full.
     pub async fn flush(&self) -> Result<(), BlobError> {
-        self.store.sync_db().await.map_err(|error| store_error("write to")(&error))
+        let error = store_error("write to");
+        self.unsynced.sync(&self.paths).await.map_err(|source| error(&source))?;
+        self.store.sync_db().await.map_err(|source| error(&source))
     }
 
     /// Stores bytes.
@@ -105,7 +114,9 @@ impl Blobs {
     /// If the disk is full.
     pub async fn add(&self, bytes: impl Into<Bytes>) -> Result<BlobHash, BlobError> {
         let added = self.store.blobs().add_bytes(bytes).with_tag().await;
-        Ok(from_iroh(added.map_err(|error| store_error("write to")(&error))?.hash))
+        let hash = from_iroh(added.map_err(|error| store_error("write to")(&error))?.hash);
+        self.unsynced.note(hash);
+        Ok(hash)
     }
 
     /// Stores bytes that a pinned list names already: no tag of their own, and no waiting for one.
@@ -150,7 +161,12 @@ impl Blobs {
         let moved = moved.await.map_err(io::Error::other).flatten();
         moved.map_err(|error| BlobError::Import { path: path.to_owned(), reason: error.to_string() })?;
         // To the store this is a file somewhere else that stays; to us it is at the store's own place.
-        let (actual, _) = self.hash_in(&to, ImportMode::TryReference, |_| {}).await?;
+        let hashed = self.hash_in(&to, ImportMode::TryReference, |_| {}).await;
+        let (actual, _) = hashed.inspect_err(|_| {
+            if let Err(error) = std::fs::rename(&to, path) {
+                tracing::warn!(%error, %hash, "an upload cannot be put back; it has to be sent again");
+            }
+        })?;
         if actual != hash {
             let _ = std::fs::remove_file(&to); // nobody may take it for what its name says
         }
@@ -175,6 +191,7 @@ impl Blobs {
                 AddProgressItem::CopyProgress(_) | AddProgressItem::CopyDone => {}
                 AddProgressItem::Done(tag) => {
                     let hash = tag.hash();
+                    self.unsynced.note(from_iroh(hash));
                     // Collection is off, but a tag says so to every version of the store that will read this one.
                     let tagged = self.store.tags().set(hash.to_hex(), HashAndFormat::raw(hash)).await;
                     tagged.map_err(|source| error(&source))?;
@@ -198,17 +215,41 @@ impl Blobs {
         pinned.map_err(|source| error(&source))
     }
 
-    /// Returns how much of a blob is here.
+    /// Returns how much of a blob is here. One whose file its user took away is missing.
     ///
     /// # Errors
     /// If the store has stopped.
     pub async fn held(&self, hash: BlobHash) -> Result<Held, BlobError> {
+        Ok(match self.known(hash).await? {
+            Held::Complete(size) if !self.is_there(hash, size).await => Held::Missing,
+            known => known,
+        })
+    }
+
+    /// Returns how much of a blob was here when the store last looked.
+    pub(super) async fn known(&self, hash: BlobHash) -> Result<Held, BlobError> {
         let status = self.store.blobs().status(to_iroh(hash)).await;
         Ok(match status.map_err(|error| store_error("read")(&error))? {
             BlobStatus::NotFound => Held::Missing,
             BlobStatus::Partial { .. } => Held::Partial,
             BlobStatus::Complete { size } => Held::Complete(size),
         })
+    }
+
+    /// Reports whether the bytes of a blob that was complete can still be opened.
+    async fn is_there(&self, hash: BlobHash, size: u64) -> bool {
+        let path = self.data_path(hash);
+        if size <= InlineOptions::default().max_data_inlined || open_owned(&path, size).is_some() {
+            return true; // it is in the database, or in a file of ours
+        }
+        match self.referenced_size(hash) {
+            Some(actual) => actual == size,
+            // Nobody noted where it is, or it has other names: the store knows them all.
+            None => {
+                let last = self.store.blobs().export_ranges(to_iroh(hash), size - 1..size).concatenate().await;
+                last.is_ok_and(|last| last.len() == 1)
+            }
+        }
     }
 
     /// Reports whether all of a blob is here.

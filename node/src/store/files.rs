@@ -106,6 +106,12 @@ impl Blobs {
         }
     }
 
+    /// Returns the size of the file that a blob was last taken from, if it is known and there.
+    pub(super) fn referenced_size(&self, hash: BlobHash) -> Option<u64> {
+        let file = fs::metadata(self.referenced(hash)).ok()?;
+        Some(if file.is_file() { file.len() } else { 0 })
+    }
+
     fn referenced(&self, hash: BlobHash) -> PathBuf {
         let data = self.paths.data_path.parent().unwrap_or(&self.paths.data_path);
         data.join(REFERENCED).join(to_iroh(hash).to_hex())

@@ -1,6 +1,9 @@
 //! What the signed documents in the store say: heads, manifests, and which bytes were hashed in full.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use huddle_protocol::{
     BlobHash, GitOid, Head, HeadPointer, Inspection, Manifest, Precedence, PublicKey, RepoId, Sha256, Signed,
@@ -44,6 +47,9 @@ pub struct Index {
     hashed: Table,
     large: Table,
     inspected: Table,
+    numbers: Table,
+    /// Held from the look at what is known to the write: answers come side by side.
+    replacing: Arc<Mutex<()>>,
     peers: PeerTable,
 }
 
@@ -70,6 +76,8 @@ impl Index {
             hashed: Table::open(&db, "hashed")?,
             large: Table::open(&db, "large")?,
             inspected: Table::open(&db, "inspected")?,
+            numbers: Table::open(&db, "numbers")?,
+            replacing: Arc::default(),
             peers: PeerTable::open(&shared)?,
             db: shared,
         })
@@ -106,6 +114,7 @@ impl Index {
     /// # Errors
     /// If the index is damaged.
     pub fn put_head(&self, head: &Signed<Head>) -> Result<Precedence, IndexError> {
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner); // nothing is half done
         let precedence = self.head_precedence(head)?;
         if precedence == Precedence::Newer {
             let (repo, signer) = (head.value().repo(), head.signer());
@@ -128,6 +137,20 @@ impl Index {
         self.heads(repo).into_iter().find(|head| head.signer() == publisher.0)
     }
 
+    /// Takes the next number for a head by this signer, above `known` and above every one taken before. It is taken on
+    /// disk: a number can be seen as soon as it is used, and a kill must not let it be used again.
+    ///
+    /// # Errors
+    /// If the disk is full or the index damaged.
+    pub(crate) async fn take_number(&self, repo: &RepoId, signer: PublicKey, known: u64) -> Result<u64, IndexError> {
+        let key = head_key(repo, Some(signer));
+        let taken = self.numbers.value(&key)?.and_then(|taken| taken.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let number = known.max(taken).saturating_add(1);
+        self.numbers.put(&key, &number.to_be_bytes())?;
+        self.flush().await?;
+        Ok(number)
+    }
+
     /// Compares a pointer with the one known by the same signer.
     ///
     /// # Errors
@@ -145,6 +168,7 @@ impl Index {
     /// # Errors
     /// If the index is damaged.
     pub fn put_pointer(&self, pointer: &Signed<HeadPointer>) -> Result<Precedence, IndexError> {
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner); // nothing is half done
         let precedence = self.pointer_precedence(pointer)?;
         if precedence == Precedence::Newer {
             let (repo, signer) = (&pointer.value().repo, pointer.signer());
@@ -299,6 +323,44 @@ mod tests {
         assert_eq!(index.put_head(&head(&key, "a", 2, 1)).unwrap(), Precedence::Fork);
         let repo = head(&key, "A", 1, 0).value().repo().clone();
         assert_eq!(index.head(&repo).unwrap().value().seq(), 2, "look-ups ignore case");
+    }
+
+    #[test]
+    fn of_heads_that_arrive_side_by_side_the_newest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::open(dir.path()).unwrap();
+        let key = SecretKey::from_bytes([1; 32]);
+        for round in 0..40 {
+            let name = format!("m{round}");
+            index.put_head(&head(&key, &name, 1, 0)).unwrap(); // to be read and verified by all of them
+            index.put_pointer(&Signed::sign(head(&key, &name, 1, 0).pointer(), &key).unwrap()).unwrap();
+            let heads: Vec<_> = (2..=5).map(|seq| head(&key, &name, seq, 0)).collect();
+            let barrier = std::sync::Barrier::new(heads.len());
+            std::thread::scope(|scope| {
+                for head in &heads {
+                    let (index, barrier) = (&index, &barrier);
+                    scope.spawn(move || {
+                        let pointer = Signed::sign(head.pointer(), &SecretKey::from_bytes([1; 32])).unwrap();
+                        barrier.wait();
+                        index.put_head(head).unwrap();
+                        index.put_pointer(&pointer).unwrap();
+                    });
+                }
+            });
+            let repo = heads[0].value().repo();
+            assert_eq!(index.head(repo).unwrap().value().seq(), 5, "round {round}");
+            assert_eq!(index.pointers(repo)[0].value().seq, 5, "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_number_is_never_taken_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, open) = (SecretKey::from_bytes([1; 32]), || Index::open(dir.path()).unwrap());
+        let (repo, signer) = (head(&key, "a", 1, 0).value().repo().clone(), key.public());
+        assert_eq!(open().take_number(&repo, signer, 0).await.unwrap(), 1);
+        assert_eq!(open().take_number(&repo, signer, 0).await.unwrap(), 2, "what it was taken for is not known");
+        assert_eq!(open().take_number(&repo, signer, 7).await.unwrap(), 8, "another machine was ahead");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -72,6 +72,29 @@ pub(super) struct Uploads {
     dir: PathBuf,
     /// Held while a file moves into the store: whoever wants the same one finds it in either place.
     moving: Arc<Mutex<()>>,
+    /// Those whose bytes are in the store, but perhaps not on disk yet.
+    brought_in: Arc<std::sync::Mutex<Vec<PathBuf>>>,
+}
+
+/// Uploads whose bytes are in the store. They go when those are on disk; unless somebody says so they stay noted.
+pub(super) struct BroughtIn {
+    files: Vec<PathBuf>,
+    noted: Arc<std::sync::Mutex<Vec<PathBuf>>>,
+}
+
+impl BroughtIn {
+    /// Removes them: the store has their bytes on disk.
+    pub(super) fn remove(mut self) {
+        for file in self.files.drain(..) {
+            let _ = fs::remove_file(file); // two commits may name the same upload
+        }
+    }
+}
+
+impl Drop for BroughtIn {
+    fn drop(&mut self) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.files);
+    }
 }
 
 impl Uploads {
@@ -82,7 +105,7 @@ impl Uploads {
                 remove(&path);
             }
         }
-        Self { dir, moving: Arc::default() }
+        Self { dir, moving: Arc::default(), brought_in: Arc::default() }
     }
 
     fn file(&self, blob: BlobHash) -> PathBuf {
@@ -92,6 +115,16 @@ impl Uploads {
     /// Returns the size of an upload that is here.
     fn size(&self, blob: BlobHash) -> Option<u64> {
         fs::metadata(self.file(blob)).ok().filter(fs::Metadata::is_file).map(|file| file.len())
+    }
+
+    fn note_brought_in(&self, file: PathBuf) {
+        self.brought_in.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+
+    /// Returns the uploads that were brought in so far.
+    pub(super) fn brought_in(&self) -> BroughtIn {
+        let files = std::mem::take(&mut *self.brought_in.lock().unwrap_or_else(PoisonError::into_inner));
+        BroughtIn { files, noted: Arc::clone(&self.brought_in) }
     }
 
     /// Removes what is older than `age`.
@@ -181,21 +214,25 @@ impl Store {
             return is_here().await; // somebody else brought it in, or nobody
         }
         let file = self.uploads.file(blob);
-        let actual = match self.blobs.held(blob).await? {
+        let actual = match self.blobs.known(blob).await? {
             _ if size <= SMALL => {
                 let bytes = tokio::fs::read(&file).await;
                 if bytes.is_err() && is_here().await? {
                     return Ok(true);
                 }
-                self.blobs.add(bytes.map_err(|error| import_error(&file, &error))?).await?
+                let bytes = bytes.map_err(|error| import_error(&file, &error))?;
+                let actual = BlobHash::of(&bytes);
+                if actual == blob { self.blobs.add(bytes).await? } else { actual }
             }
             Held::Missing => self.blobs.adopt(&file, blob).await?,
-            _ => self.blobs.import(&file, true, |_| {}).await?.0, // some of it is being fetched to the same place
+            // Some of it is being fetched to the same place, or its user took away the file that it was taken from.
+            _ => self.blobs.import(&file, true, |_| {}).await?.0,
         };
         if actual != blob {
+            let _ = fs::remove_file(&file); // or it would be taken for what its name says, and nobody would send it again
             return Err(import_error(&file, &"it was damaged on the disk").into());
         }
-        let _ = fs::remove_file(&file); // moved, or of no use any more
+        self.uploads.note_brought_in(file);
         Ok(true)
     }
 

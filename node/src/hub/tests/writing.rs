@@ -247,29 +247,3 @@ async fn branches_and_tags_come_and_go_and_a_history_can_be_squashed() {
     let names: Vec<_> = hub.references(kind, id).await.unwrap().into_iter().map(|reference| reference.name).collect();
     assert_eq!(names, ["refs/heads/main"]);
 }
-
-#[tokio::test]
-async fn zz_measure() {
-    let host = host(&[]).await;
-    let hub = NodeHub::new(&host);
-    let who = account(&hub, "laptop").await;
-    let id = make(&hub, &who, "demo", Visibility::Public).await;
-    let t = std::time::Instant::now();
-    let mut operations = vec![];
-    for at in 0..1000 {
-        operations.push(write(&hub, &format!("f{at}"), format!("{at}").repeat(1000).as_bytes()).await);
-    }
-    eprintln!("take_in {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    commit(&hub, &who, &id, operations).await.unwrap();
-    eprintln!("commit {:?}", t.elapsed());
-    let big = noise(1 << 30);
-    let t = std::time::Instant::now();
-    let staged = upload(&hub, &big).await;
-    eprintln!("take_in 1 GiB {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    commit(&hub, &who, &id, vec![Operation::Large { path: "b".into(), sha256: staged.sha256, size: None }])
-        .await
-        .unwrap();
-    eprintln!("commit 1 GiB {:?}", t.elapsed());
-}

@@ -38,6 +38,7 @@ async fn bytes_of_any_size_are_hashed_on_the_way_and_move_into_the_store() {
         assert_eq!(taken, Taken { sha256: hash, blake3: BlobHash::of(&bytes), size });
         assert_eq!(store.stored(hash).await.unwrap(), Some(taken), "{size}");
         assert!(store.bring_in(taken.blake3, size).await.unwrap());
+        store.flush().await.unwrap();
         assert_eq!(waiting(&home), 0, "{size}: moved");
         assert!(store.bring_in(taken.blake3, size).await.unwrap(), "again");
         let read: Vec<_> = store.blobs.read(taken.blake3, 0..size).map(Result::unwrap).collect().await;
@@ -125,7 +126,7 @@ async fn what_no_commit_names_goes_after_a_while_unless_somebody_asks_for_it() {
 #[tokio::test]
 async fn bytes_that_were_damaged_on_the_disk_do_not_get_in() {
     let (store, _, _dir) = lab().await;
-    for size in [9, 3 << 20] {
+    for size in [9, 600 << 10, 3 << 20] {
         let bytes = noise(size);
         let taken = store.take_in(pieces(&bytes), None).await.unwrap();
         let mut damaged = bytes.to_vec();
@@ -134,5 +135,90 @@ async fn bytes_that_were_damaged_on_the_disk_do_not_get_in() {
         store.bring_in(taken.blake3, taken.size).await.unwrap_err();
         assert_eq!(store.blobs.held(taken.blake3).await.unwrap(), Held::Missing);
         assert!(store.blobs.owned(taken.blake3, taken.size).is_none());
+        assert_eq!(store.stored(taken.sha256).await.unwrap(), None, "{size}: it has to be sent again");
+        store.take_in(pieces(&bytes), None).await.unwrap();
+        assert!(store.bring_in(taken.blake3, taken.size).await.unwrap(), "{size}: and gets in");
     }
+}
+
+#[tokio::test]
+async fn an_upload_outlives_the_commit_until_its_bytes_are_on_disk() {
+    let (store, home, _dir) = lab().await;
+    for size in [9, 100 << 10] {
+        let taken = store.take_in(pieces(&noise(size)), None).await.unwrap();
+        assert!(store.bring_in(taken.blake3, taken.size).await.unwrap());
+        drop(store.uploads.brought_in()); // a flush that failed
+        assert_eq!(waiting(&home), 1, "{size}");
+        store.flush().await.unwrap();
+        assert_eq!(waiting(&home), 0, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_from_a_file_that_is_gone_can_be_uploaded() {
+    let (store, home, dir) = lab().await;
+    let mut uploaded = Vec::new();
+    for (size, is_removed) in [(500 << 10, true), (500 << 10, false), (3 << 20, true), (3 << 20, false)] {
+        let mut bytes = noise(size).to_vec();
+        bytes[0] = bytes[0].wrapping_add(u8::from(is_removed));
+        let (file, hash, length) = (dir.path().join("w.bin"), sha256(&bytes), size as u64);
+        fs::write(&file, &bytes).unwrap();
+        let (blob, _) = store.blobs.import(&file, false, |_| {}).await.unwrap();
+        store.index.put_sha256(blob, length, hash).unwrap();
+        assert!(store.stored(hash).await.unwrap().is_some());
+        if is_removed {
+            fs::remove_file(&file).unwrap()
+        } else {
+            fs::write(&file, "shorter").unwrap()
+        }
+        assert_eq!(store.blobs.held(blob).await.unwrap(), Held::Missing, "{size}");
+        assert_eq!(store.stored(hash).await.unwrap(), None, "a client must send it");
+        store.take_in(pieces(&bytes), Some((hash, length))).await.unwrap();
+        assert!(store.bring_in(blob, length).await.unwrap());
+        assert!(store.blobs.owned(blob, length).is_some(), "a copy, wherever the other file went");
+        uploaded.push((blob, bytes));
+    }
+    store.close().await;
+    drop(store);
+    let store = Store::open(&home).await.unwrap();
+    for (blob, bytes) in uploaded {
+        let read: Vec<_> = store.blobs.read(blob, 0..bytes.len() as u64).map(Result::unwrap).collect().await;
+        assert!(read.concat() == bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_two_names_is_here_until_both_are_gone() {
+    let (store, home, dir) = lab().await;
+    let names = [dir.path().join("a"), dir.path().join("b")];
+    let bytes = noise(1 << 20);
+    for name in &names {
+        fs::write(name, &bytes).unwrap();
+        store.blobs.import(name, false, |_| {}).await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let store = Store::open(&home).await.unwrap();
+    let held = async || store.blobs.held(BlobHash::of(&bytes)).await.unwrap();
+    fs::remove_file(&names[1]).unwrap();
+    assert_eq!(held().await, Held::Complete(1 << 20), "the other one is there");
+    fs::remove_file(&names[0]).unwrap();
+    wait_until("both are gone", async || held().await == Held::Missing).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_adopted_stays_an_upload() {
+    let (store, home, _dir) = lab().await;
+    let bytes = noise(6 << 20); // its hashes are too many for the database
+    let taken = store.take_in(pieces(&bytes), None).await.unwrap();
+    let temp = home.blobs().join("temp");
+    fs::remove_dir_all(&temp).unwrap();
+    fs::write(&temp, "no folder, as if the disk were full").unwrap();
+    store.bring_in(taken.blake3, taken.size).await.unwrap_err();
+    assert_eq!(store.stored(taken.sha256).await.unwrap(), Some(taken), "nobody has to send it again");
+    fs::remove_file(&temp).unwrap();
+    fs::create_dir(&temp).unwrap();
+    assert!(store.bring_in(taken.blake3, taken.size).await.unwrap());
+    let read: Vec<_> = store.blobs.read(taken.blake3, 0..taken.size).map(Result::unwrap).collect().await;
+    assert!(read.concat() == bytes);
 }
