@@ -138,6 +138,7 @@ impl Node {
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
         let store = Store::open(&home).await?;
+        store.begin_offer(identity.publisher_ids().into_iter().map(|id| id.0)).await?;
         let shutdown = CancellationToken::new();
         let centre = discovery::centre(identity.node_id()).unwrap_or_default();
         let options = discovery::Options {
@@ -180,7 +181,7 @@ impl Node {
             .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
             .accept(exchange::ALPN, Limited::new(Answers::new(store.clone(), network.clone()), &permits))
             .spawn();
-        let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());
+        let (announcer, announcing) = Announcer::spawn(network.clone(), store.clone(), shutdown.clone());
         let resolver = Resolver {
             store,
             network,

@@ -164,6 +164,9 @@ impl Resolver {
     /// # Errors
     /// If there are none, or the publisher contradicts himself or took the repository back.
     pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
+        if self.store.offer.is_taken_back(repo) {
+            return Err(ResolveError::NotFound { repo: repo.clone() });
+        }
         let mut heads = self.newest(repo).await?;
         heads.retain(|head| !head.value().refs().is_empty());
         if heads.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(heads) }
@@ -355,7 +358,7 @@ impl Resolver {
         }
         // A short id or a name is settled by the head; only a full id was pinned.
         let reasons = trust::judge(&manifest, repo, asked, &self.policy).map_err(untrusted)?;
-        self.remember(target.manifest, &manifest)?;
+        self.store.remember_manifest(target.manifest, &manifest).await?;
         Ok(Resolved { repo: repo.clone(), hash: target.manifest, manifest, reasons })
     }
 
@@ -413,7 +416,7 @@ impl Resolver {
             };
             match trust::judge(&manifest, repo, &Revision::Commit(id), &self.policy) {
                 Ok(reasons) => {
-                    self.remember(*hash, &manifest)?;
+                    self.store.remember_manifest(*hash, &manifest).await?;
                     let found = Resolved { repo: repo.clone(), hash: *hash, manifest, reasons };
                     // The publisher's own manifest needs no second hashing: prefer it.
                     if resolved.as_ref().is_none_or(|other| other.must_hash() && !found.must_hash()) {
@@ -451,13 +454,5 @@ impl Resolver {
         let manifest = manifest.map(Arc::new).ok_or(ResolveError::Invalid { repo: repo.clone(), manifest: hash })?;
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
-    }
-
-    /// Puts a manifest on the index, once it is believed: others are told what is there.
-    fn remember(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
-        if self.store.index.manifest(hash).is_none() {
-            self.store.index.put_manifest(hash, manifest, false)?;
-        }
-        Ok(())
     }
 }
