@@ -260,7 +260,11 @@ impl Store {
         let written = tokio::task::spawn_blocking(move || write_private(&path, &bytes)).await;
         written.map_err(io::Error::other).flatten().map_err(error)?;
         self.offer.edit(|state| state.notes = notes);
-        self.sort().await
+        let sorted = self.sort().await;
+        if sorted.is_err() {
+            self.offer.edit(|state| state.open = Some(Open::default())); // nothing, rather than what was open before
+        }
+        sorted
     }
 
     /// Sorts the manifests that are here into closed and open ones.
@@ -270,9 +274,12 @@ impl Store {
     }
 
     async fn sort(&self) -> Result<(), StoreError> {
-        let (notes, own) = (self.offer.state().notes.clone(), self.offer.state().own.clone());
-        let open = notes.withholds_anything().then(Open::default);
-        let mut sorted = State { notes, own, open, ..State::default() };
+        let mut sorted = State::default();
+        {
+            let state = self.offer.state();
+            (sorted.notes, sorted.own) = (state.notes.clone(), state.own.clone());
+        }
+        sorted.open = sorted.notes.withholds_anything().then(Open::default);
         if sorted.open.is_some() {
             for (hash, held) in self.index.manifests() {
                 if let Some(manifest) = self.manifest(hash).await? {

@@ -80,3 +80,45 @@ impl Notes {
         self.former.contains_key(&manifest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use huddle_protocol::{RepoKind, SecretKey};
+
+    use super::*;
+
+    fn repo(name: &str) -> RepoId {
+        RepoId::native(RepoKind::Model, SecretKey::from_bytes([1; 32]).public().into(), name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_name_in_the_middle_of_two_renames_can_be_used_anew() {
+        let [first, middle, last] = ["first", "middle", "last"].map(repo);
+        let manifest = BlobHash([1; 32]);
+        let mut notes = Notes::default();
+        notes.private.insert(last.folded());
+        // As a file from before manifests were noted has it.
+        notes.renamed = [(first.folded(), middle.clone()), (middle.folded(), last.clone())].into();
+        assert!(notes.is_withheld(manifest, &first) && notes.leads_through(&first, &middle));
+        notes.part(&middle, [manifest].into_iter());
+        notes.renamed.remove(&middle.folded());
+        assert_eq!(notes.owner(manifest, &first), Some(&last));
+        assert!(notes.is_withheld(manifest, &first), "it is of the private one still");
+        assert!(!notes.is_withheld(BlobHash([2; 32]), &middle));
+        notes.part(&last, std::iter::empty());
+        notes.private.clear();
+        assert!(notes.is_withheld(manifest, &first) && notes.withholds_anything(), "and gone with it");
+    }
+
+    #[test]
+    fn what_was_noted_is_read_again() {
+        let mut notes = Notes::default();
+        notes.part(&repo("a"), [BlobHash([1; 32])].into_iter());
+        notes.renamed.insert(repo("b").folded(), repo("c"));
+        notes.part(&repo("b"), [BlobHash([2; 32])].into_iter());
+        let read: Notes = serde_json::from_slice(&serde_json::to_vec_pretty(&notes).unwrap()).unwrap();
+        assert_eq!(read, notes);
+        let old: Notes = serde_json::from_str(r#"{"private":[],"taken_back":[],"renamed":{}}"#).unwrap();
+        assert_eq!(old, Notes::default());
+    }
+}
