@@ -1,7 +1,8 @@
 //! Telling the network what is here: at once when something is new, and again before others forget.
 //!
 //! Repositories, manifests, revisions and large blobs are announced, never small blobs, so that the number of look-ups
-//! stays small. One driver task goes through a queue ordered by time; the operator is warned when it falls behind.
+//! stays small. One driver task goes through a queue ordered by time; the operator is warned when it falls behind. What
+//! others may hear of is asked at the very moment it is told, for it may have changed while it waited.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use huddle_protocol::{BlobHash, DhtKey, Manifest, Record};
+use huddle_protocol::{BlobHash, DhtKey, GitOid, Manifest, Record, RepoId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -18,7 +19,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::discovery::{Network, NetworkError};
+use crate::{
+    discovery::{Network, NetworkError},
+    store::Store,
+};
 
 /// Blobs of at least this size (16 MiB) are announced on their own.
 const LARGE: u64 = 16 << 20;
@@ -40,17 +44,42 @@ const QUEUE: usize = 256;
 /// Something others may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Announcement {
-    /// This node provides what the key names.
-    Provide(DhtKey),
+    /// This node provides it.
+    Provide(Provided),
     /// A signed record; it replaces an older one under the same key.
     Put(Box<Record>),
+}
+
+/// What a node provides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Provided {
+    Repo(RepoId),
+    Manifest(BlobHash),
+    Revision(GitOid),
+    Blob(BlobHash),
 }
 
 impl Announcement {
     fn key(&self) -> (DhtKey, bool) {
         match self {
-            Self::Provide(key) => (*key, false),
+            Self::Provide(Provided::Repo(repo)) => (DhtKey::repo(repo), false),
+            Self::Provide(Provided::Manifest(manifest)) => (DhtKey::manifest(*manifest), false),
+            Self::Provide(Provided::Revision(revision)) => (DhtKey::revision(*revision), false),
+            Self::Provide(Provided::Blob(blob)) => (DhtKey::blob(*blob), false),
             Self::Put(record) => (record.key(), true),
+        }
+    }
+
+    /// Reports whether others may hear of it now.
+    fn may_be_made(&self, store: &Store) -> bool {
+        match self {
+            Self::Provide(Provided::Repo(repo)) => !store.offer.is_hidden(repo),
+            Self::Provide(Provided::Manifest(blob) | Provided::Blob(blob)) => !store.offer.withholds(*blob),
+            Self::Provide(Provided::Revision(revision)) => store.offers_revision(*revision),
+            Self::Put(record) => match &**record {
+                Record::Head(pointer) => !store.offer.is_hidden(&pointer.value().repo),
+                Record::Node(_) => true,
+            },
         }
     }
 }
@@ -58,9 +87,9 @@ impl Announcement {
 /// Returns what a node that holds a manifest announces, beside the name of the repository; of its blobs only `some`.
 pub(crate) fn of_manifest(hash: BlobHash, manifest: &Manifest, some: impl Fn(BlobHash) -> bool) -> Vec<Announcement> {
     let blobs = manifest.blobs().filter(|(blob, size)| *size >= LARGE && some(*blob));
-    let blobs = blobs.map(|(blob, _)| DhtKey::blob(blob));
-    let keys = [DhtKey::manifest(hash), DhtKey::revision(manifest.revision())];
-    keys.into_iter().chain(blobs).map(Announcement::Provide).collect()
+    let blobs = blobs.map(|(blob, _)| Provided::Blob(blob));
+    let all = [Provided::Manifest(hash), Provided::Revision(manifest.revision())];
+    all.into_iter().chain(blobs).map(Announcement::Provide).collect()
 }
 
 enum Command {
@@ -87,10 +116,11 @@ impl std::fmt::Debug for Command {
 
 impl Announcer {
     /// Starts to announce.
-    pub(crate) fn spawn(network: Network, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
+    pub(crate) fn spawn(network: Network, store: Store, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let (commands, receive) = mpsc::channel(QUEUE);
         let driver = Driver {
             network,
+            store,
             entries: HashMap::new(),
             due: BTreeMap::new(),
             next_id: 0,
@@ -132,6 +162,7 @@ struct Entry {
 
 struct Driver {
     network: Network,
+    store: Store,
     entries: HashMap<(DhtKey, bool), Entry>,
     due: BTreeMap<(Instant, u64), (DhtKey, bool)>,
     next_id: u64,
@@ -149,6 +180,10 @@ impl Driver {
                 && let Some((key, announcement, id)) = self.next(Instant::now())
             {
                 let network = self.network.clone();
+                if !announcement.may_be_made(&self.store) {
+                    under_way.extend(self.remove(&announcement).map(|key| stop(network, key).boxed()));
+                    continue;
+                }
                 under_way.push(async move { (key, id, offer(&network, announcement).await) }.boxed());
             }
             let wake = self.due.first_key_value().map(|((at, _), _)| *at);
@@ -250,8 +285,9 @@ async fn sleep_until(wake: Option<Instant>) {
 
 /// Offers something to the network; `false` if nobody took it.
 async fn offer(network: &Network, announcement: Announcement) -> bool {
+    let (key, _) = announcement.key();
     match announcement {
-        Announcement::Provide(key) => match network.provide(key).await {
+        Announcement::Provide(_) => match network.provide(key).await {
             Ok(()) => network.peers().await.is_ok_and(|peers| !peers.is_empty()),
             Err(error) => {
                 debug!(%error, "not announced");

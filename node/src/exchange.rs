@@ -159,7 +159,10 @@ impl Answers {
                     left.is_some()
                 };
                 let heads = if offer.is_hidden(&repo) { Vec::new() } else { index.heads(&repo) };
-                let heads = heads.iter().take(limits::POINTERS).filter(fits);
+                // Of what was taken back others hear that it is gone, and nothing else.
+                let is_gone = offer.is_taken_back(&repo);
+                let may_be_told = |head: &&Arc<Signed<Head>>| !is_gone || head.value().refs().is_empty();
+                let heads = heads.iter().filter(may_be_told).take(limits::POINTERS).filter(fits);
                 Response::Head { heads: heads.map(|head| envelope::<Head>(head)).collect() }
             }
             Request::Heads { after } => {

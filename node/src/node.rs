@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_protocol::{DhtKey, NodeId, ParseKeyError, PublisherId, Record};
+use huddle_protocol::{NodeId, ParseKeyError, PublisherId, Record};
 use iroh::{Endpoint, Watcher, protocol::Router};
 use libp2p::Multiaddr;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    announce::{self, Announcement, Announcer},
+    announce::{self, Announcement, Announcer, Provided},
     clock::unix_now,
     config::{Config, DhtRole},
     discovery::{self, Heard, Network, Role},
@@ -138,6 +138,7 @@ impl Node {
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
         let store = Store::open(&home).await?;
+        store.begin_offer(identity.publisher_ids().into_iter().map(|id| id.0)).await?;
         let shutdown = CancellationToken::new();
         let centre = discovery::centre(identity.node_id()).unwrap_or_default();
         let options = discovery::Options {
@@ -181,7 +182,7 @@ impl Node {
             .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
             .accept(exchange::ALPN, Limited::new(Answers::new(store.clone(), network.clone()), &permits))
             .spawn();
-        let (announcer, announcing) = Announcer::spawn(network.clone(), shutdown.clone());
+        let (announcer, announcing) = Announcer::spawn(network.clone(), store.clone(), shutdown.clone());
         let resolver = Resolver {
             store,
             network,
@@ -302,7 +303,7 @@ impl Node {
                 old.drain(..2); // the manifest and its revision stay
             }
             if rules.repo(&held.repo).is_some() {
-                old.push(Announcement::Provide(DhtKey::repo(&held.repo)));
+                old.push(Announcement::Provide(Provided::Repo(held.repo.clone())));
                 let pointers = store.index.pointers(&held.repo).into_iter();
                 old.extend(pointers.map(|pointer| Announcement::Put(Box::new(Record::Head((*pointer).clone())))));
             }

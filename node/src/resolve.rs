@@ -176,6 +176,9 @@ impl Resolver {
     /// If there are none, or the publisher contradicts himself or took the repository back.
     pub async fn heads(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         self.permit(repo, self.store.deny.rules().repo(repo))?;
+        if self.store.offer.is_taken_back(repo) {
+            return Err(ResolveError::NotFound { repo: repo.clone() });
+        }
         let mut heads = self.newest(repo).await?;
         heads.retain(|head| !head.value().refs().is_empty());
         if heads.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(heads) }
@@ -372,7 +375,7 @@ impl Resolver {
         }
         // A short id or a name is settled by the head; only a full id was pinned.
         let reasons = trust::judge(&manifest, repo, asked, &self.policy).map_err(untrusted)?;
-        self.remember(target.manifest, &manifest)?;
+        self.store.remember_manifest(target.manifest, &manifest).await?;
         Ok(Resolved { repo: repo.clone(), hash: target.manifest, manifest, reasons })
     }
 
@@ -435,7 +438,7 @@ impl Resolver {
             };
             match trust::judge(&manifest, repo, &Revision::Commit(id), &self.policy) {
                 Ok(reasons) => {
-                    self.remember(*hash, &manifest)?;
+                    self.store.remember_manifest(*hash, &manifest).await?;
                     let found = Resolved { repo: repo.clone(), hash: *hash, manifest, reasons };
                     // The publisher's own manifest needs no second hashing: prefer it.
                     if resolved.as_ref().is_none_or(|other| other.must_hash() && !found.must_hash()) {
@@ -478,13 +481,5 @@ impl Resolver {
         self.permit(repo, rules.signed(manifest.value().repo(), manifest.signer()))?;
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
-    }
-
-    /// Puts a manifest on the index, once it is believed: others are told what is there.
-    fn remember(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
-        if self.store.index.manifest(hash).is_none() {
-            self.store.index.put_manifest(hash, manifest, false)?;
-        }
-        Ok(())
     }
 }

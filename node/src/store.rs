@@ -90,9 +90,7 @@ impl Store {
         let offer = Offer::open(home.repositories(), deny.clone())?;
         let index = Self::open_index(home)?;
         let blobs = Blobs::open(&home.blobs()).await?;
-        let store = Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) };
-        store.sort_offer().await?;
-        Ok(store)
+        Ok(Self { blobs, index, offer, deny, uploads: Uploads::open(home.uploads()) })
     }
 
     /// Opens the index of a home alone. The home must be locked.
@@ -160,8 +158,24 @@ impl Store {
         let all = manifest.blobs().map(|(blob, _)| blob).chain([hash]);
         self.blobs.pin(&format!("manifest/{hash}"), all).await?;
         self.flush_blobs().await?;
-        self.sort_in(hash, manifest).await;
+        self.sort_in(hash, manifest, true).await;
         Ok(self.index.put_manifest(hash, manifest, true)?)
+    }
+
+    /// Puts a manifest that somebody looked at on the index, once it is believed: others are told what is there.
+    ///
+    /// # Errors
+    /// If the index is damaged.
+    pub(crate) async fn remember_manifest(
+        &self,
+        hash: BlobHash,
+        manifest: &Signed<Manifest>,
+    ) -> Result<(), StoreError> {
+        if self.index.manifest(hash).is_none() {
+            self.sort_in(hash, manifest, false).await;
+            self.index.put_manifest(hash, manifest, false)?;
+        }
+        Ok(())
     }
 
     /// Returns a manifest that is here.

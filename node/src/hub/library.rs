@@ -36,6 +36,9 @@ impl NodeHub {
 
     /// Returns the `main` branch of a repository if it is here; nobody is asked.
     async fn main_of(&self, repo: &RepoId) -> Result<Option<Resolved>, HubError> {
+        if self.node.store().offer.is_taken_back(repo) {
+            return Ok(None);
+        }
         let main = Revision::default();
         let heads = self.node.resolver().believed_heads(repo);
         let found = heads.iter().find_map(|head| Some((head, head.value().find(&main)?.manifest)));

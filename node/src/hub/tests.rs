@@ -3,6 +3,7 @@
 mod news;
 mod private;
 mod repositories;
+mod withheld;
 mod writing;
 
 use futures::{FutureExt, TryStreamExt, stream};

@@ -7,6 +7,8 @@ use std::{
 
 use huddle_protocol::{FilePath, Mode, PathError};
 
+use crate::home::Home;
+
 /// Folders that never belong to a repository.
 const LEFT_OUT: [&str; 2] = [".git", ".cache/huggingface"];
 /// How deep folders may nest.
@@ -31,9 +33,13 @@ pub enum ScanError {
     /// A symbolic link that leads back to where it is.
     #[error("{} leads round in a circle, or folders nest deeper than {MAX_DEPTH}", path.display())]
     Circle { path: PathBuf },
-    /// The folder holds a home, with secret keys.
-    #[error("{} is in the folder, and holds secret keys; publish another folder, or move the home", home.display())]
-    HoldsHome { home: PathBuf },
+    /// The folder holds a home, with secret keys, or is in it, or a link leads there.
+    #[error(
+        "{} leads to the home {}, which holds secret keys; publish another folder, or move the home",
+        path.display(),
+        home.display()
+    )]
+    HoldsHome { path: PathBuf, home: PathBuf },
     /// Nothing there.
     #[error("{} holds no files", path.display())]
     Empty { path: PathBuf },
@@ -56,16 +62,15 @@ pub(super) struct Source {
 pub(super) fn scan(root: &Path, home: &Path) -> Result<Vec<Source>, ScanError> {
     let read = |source| ScanError::Read { path: root.to_owned(), source };
     let root = fs::canonicalize(root).map_err(read)?;
-    if fs::canonicalize(home).is_ok_and(|home| home.starts_with(&root)) {
-        return Err(ScanError::HoldsHome { home: home.to_owned() });
-    }
+    let home = Secrets::of(home);
+    home.check(&root)?;
     let mut sources = Vec::new();
     if fs::metadata(&root).map_err(read)?.is_file() {
         let name = root.file_name().unwrap_or_default();
         let name = name.to_str().ok_or_else(|| ScanError::NotUtf8 { path: root.clone() })?;
-        file(&root, name, &mut sources)?;
+        file(&root, name, &home, &mut sources)?;
     } else {
-        folder(&root, "", &mut vec![root.clone()], &mut sources)?;
+        folder(&root, "", &home, &mut vec![root.clone()], &mut sources)?;
     }
     if sources.is_empty() {
         return Err(ScanError::Empty { path: root });
@@ -73,7 +78,60 @@ pub(super) fn scan(root: &Path, home: &Path) -> Result<Vec<Source>, ScanError> {
     Ok(sources)
 }
 
-fn folder(dir: &Path, prefix: &str, above: &mut Vec<PathBuf>, sources: &mut Vec<Source>) -> Result<(), ScanError> {
+/// The home, which is not published, and its keys, which may have other names elsewhere.
+#[derive(Debug)]
+struct Secrets {
+    home: PathBuf,
+    keys: Vec<Id>,
+}
+
+impl Secrets {
+    fn of(home: &Path) -> Self {
+        let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
+        let publishers = fs::read_dir(Home::new(&home).publishers()).into_iter().flatten().flatten();
+        let keys = publishers.map(|entry| entry.path()).chain([Home::new(&home).node_key()]);
+        let keys = keys.filter_map(|path| id(&fs::metadata(path).ok()?)).collect();
+        Self { home, keys }
+    }
+
+    /// Refuses a real folder or file that is above, at or below the home.
+    fn check(&self, real: &Path) -> Result<(), ScanError> {
+        match self.home.starts_with(real) || real.starts_with(&self.home) {
+            true => Err(ScanError::HoldsHome { path: real.to_owned(), home: self.home.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses a key under another name.
+    fn check_file(&self, path: &Path, file: &fs::Metadata) -> Result<(), ScanError> {
+        match id(file).is_some_and(|id| self.keys.contains(&id)) {
+            true => Err(ScanError::HoldsHome { path: path.to_owned(), home: self.home.clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a file is on its disk, whatever its name.
+type Id = (u64, u64);
+
+#[cfg(unix)]
+fn id(file: &fs::Metadata) -> Option<Id> {
+    use std::os::unix::fs::MetadataExt;
+    Some((file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn id(_: &fs::Metadata) -> Option<Id> {
+    None
+}
+
+fn folder(
+    dir: &Path,
+    prefix: &str,
+    home: &Secrets,
+    above: &mut Vec<PathBuf>,
+    sources: &mut Vec<Source>,
+) -> Result<(), ScanError> {
     let read = |source| ScanError::Read { path: dir.to_owned(), source };
     for entry in fs::read_dir(dir).map_err(read)? {
         let entry = entry.map_err(read)?;
@@ -89,11 +147,12 @@ fn folder(dir: &Path, prefix: &str, above: &mut Vec<PathBuf>, sources: &mut Vec<
             if above.contains(&real) || above.len() >= MAX_DEPTH {
                 return Err(ScanError::Circle { path });
             }
+            home.check(&real)?;
             above.push(real);
-            folder(&path, &place, above, sources)?;
+            folder(&path, &place, home, above, sources)?;
             above.pop();
         } else {
-            file(&path, &place, sources)?;
+            file(&path, &place, home, sources)?;
         }
     }
     Ok(())
@@ -105,17 +164,20 @@ fn is_leftover(place: &str) -> bool {
     name.starts_with(".huddle-") && name.ends_with(".part")
 }
 
-fn file(path: &Path, place: &str, sources: &mut Vec<Source>) -> Result<(), ScanError> {
+fn file(path: &Path, place: &str, home: &Secrets, sources: &mut Vec<Source>) -> Result<(), ScanError> {
     let read = |source| ScanError::Read { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(read)?;
     if !metadata.is_file() {
         return Err(ScanError::Special { path: path.to_owned() });
     }
+    // The real file is imported by reference: a link may be replaced, for example by `hf cache`.
+    let real = fs::canonicalize(path).map_err(read)?;
+    home.check(&real)?;
+    home.check_file(&real, &metadata)?;
     let bad_name = |reason| ScanError::Name { path: path.to_owned(), reason };
     sources.push(Source {
         path: place.parse().map_err(bad_name)?,
-        // The real file is imported by reference: a link may be replaced, for example by `hf cache`.
-        file: fs::canonicalize(path).map_err(read)?,
+        file: real,
         size: metadata.len(),
         mode: mode(&metadata),
     });
@@ -182,5 +244,30 @@ mod tests {
         let home = dir.path().join("sub/home");
         fs::create_dir(&home).unwrap();
         assert!(matches!(scan(dir.path(), &home), Err(ScanError::HoldsHome { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secret_keys_are_not_published_from_inside_the_home_or_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("above/home");
+        fs::create_dir_all(home.join("publishers")).unwrap();
+        fs::write(home.join("publishers/default.key"), "secret").unwrap();
+        fs::write(home.join("node.key"), "secret").unwrap();
+        let is_refused = |root: &Path| matches!(scan(root, &home), Err(ScanError::HoldsHome { .. }));
+        for inside in [home.clone(), home.join("publishers"), home.join("node.key")] {
+            assert!(is_refused(&inside), "{}", inside.display());
+        }
+        let targets = ["above", "above/home", "above/home/publishers", "above/home/node.key"];
+        for (number, target) in targets.iter().enumerate() {
+            let root = dir.path().join(number.to_string());
+            fs::create_dir(&root).unwrap();
+            fs::write(root.join("a"), "x").unwrap();
+            std::os::unix::fs::symlink(dir.path().join(target), root.join("link")).unwrap();
+            assert!(is_refused(&root), "{target}");
+        }
+        fs::hard_link(home.join("node.key"), dir.path().join("0/hard")).unwrap();
+        fs::remove_file(dir.path().join("0/link")).unwrap();
+        assert!(is_refused(&dir.path().join("0")), "another name of the same file");
     }
 }

@@ -5,14 +5,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, DhtKey, FileEntry, GitOid, Head, Manifest, ManifestParts, Person, Precedence, PublisherId,
-    Record, RefName, RepoId, SecretKey, Signed, Target, commit_oid, tree_oid,
+    BlobHash, Card, Commit, FileEntry, GitOid, Head, Manifest, ManifestParts, Person, Precedence, PublisherId, Record,
+    RefName, RepoId, SecretKey, Signed, Target, commit_oid, tree_oid,
 };
 use tokio::sync::MutexGuard;
 
 use super::PublishError;
 use crate::{
-    announce::{self, Announcement},
+    announce::{self, Announcement, Provided},
     clock::unix_now,
     events::Events,
     node::Node,
@@ -28,6 +28,8 @@ pub(crate) struct Turn<'a> {
     repo: RepoId,
     key: SecretKey,
     head: Option<Arc<Signed<Head>>>,
+    /// It was taken back, whatever the head says: a change may have broken off in between.
+    is_gone: bool,
     /// Held from the look at the newest head to the new one.
     turn: MutexGuard<'a, ()>,
 }
@@ -66,9 +68,7 @@ impl Node {
         events: &Events,
     ) -> Result<Turn<'_>, PublishError> {
         let turn = self.publishing().lock().await;
-        if self.store().index.head(&repo).is_none_or(|head| head.value().refs().is_empty()) {
-            self.store().set_private(&repo, is_private).await?;
-        }
+        settle(self, &repo, is_private).await?;
         Turn::begin(self, repo, key, turn, events).await
     }
 
@@ -93,7 +93,7 @@ impl Node {
         }
         let pointers = self.store().index.pointers(repo).into_iter().map(Arc::unwrap_or_clone);
         let pointers = pointers.map(|pointer| Announcement::Put(Box::new(Record::Head(pointer))));
-        let announcements = [Announcement::Provide(DhtKey::repo(repo))].into_iter().chain(pointers).collect();
+        let announcements = [Announcement::Provide(Provided::Repo(repo.clone()))].into_iter().chain(pointers).collect();
         self.announcer().announce(announcements).await;
     }
 
@@ -127,14 +127,14 @@ impl<'a> Turn<'a> {
             }
             Err(error) => return Err(error.into()),
         }
-        let head = node.store().index.head(&repo);
+        let (head, is_gone) = (node.store().index.head(&repo), node.store().offer.is_taken_back(&repo));
         match &head {
             Some(head) if head.value().repo() != &repo && !head.value().refs().is_empty() => {
                 Err(PublishError::Case { existing: head.value().repo().clone() })
             }
             Some(head) if node.resolver().is_overtaken(head) => Err(PublishError::Behind { repo }),
             None if !node.store().index.pointers(&repo).is_empty() => Err(PublishError::Behind { repo }),
-            _ => Ok(Self { node, repo, key, head, turn }),
+            _ => Ok(Self { node, repo, key, head, is_gone, turn }),
         }
     }
 
@@ -144,8 +144,29 @@ impl<'a> Turn<'a> {
         Self::begin(self.node, repo, self.key, self.turn, events).await
     }
 
+    /// Goes on with a repository to be made, as [`Node::first_turn`] begins.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn next_first(
+        self,
+        repo: RepoId,
+        is_private: bool,
+        events: &Events,
+    ) -> Result<Self, PublishError> {
+        settle(self.node, &repo, is_private).await?;
+        self.next(repo, events).await
+    }
+
+    /// Reports whether the newest head says that there is such a repository.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_signed(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| !head.value().refs().is_empty())
+    }
+
     /// Returns what the branches and tags point to; nothing if there is no such repository.
     pub(crate) fn refs(&self) -> BTreeMap<RefName, Target> {
+        if self.is_gone {
+            return BTreeMap::new();
+        }
         self.head.as_ref().map(|head| head.value().refs().clone()).unwrap_or_default()
     }
 
@@ -185,6 +206,10 @@ impl<'a> Turn<'a> {
         if let Some((file, denial)) = denied {
             return Err(PublishError::Denied { what: file.path.to_string(), denial: Box::new(denial) });
         }
+        let mut refs = self.refs();
+        if refs.is_empty() {
+            self.found().await?;
+        }
         let commit = Commit {
             tree: tree(&files)?,
             parents,
@@ -197,26 +222,30 @@ impl<'a> Turn<'a> {
         let card = self.card(&files, events).await?;
         let parts = ManifestParts { repo: self.repo.clone(), revision, commit: Some(raw), time, files, card };
         let (target, manifest) = self.sign(parts).await?;
-        let mut refs = self.refs();
         refs.insert(branch.clone(), target);
         self.point(refs).await?;
         self.node.make_known(target.manifest, &manifest).await;
         Ok(Tip { target, manifest: Arc::new(manifest), is_unchanged: false })
     }
 
+    /// Makes the name that of a new repository, before anything is signed under it: what was of an older one, or is of one
+    /// that was renamed, stays what it is.
+    pub(crate) async fn found(&mut self) -> Result<(), PublishError> {
+        self.node.store().set_present(&self.repo).await?;
+        Ok(())
+    }
+
     /// Signs a manifest and keeps it.
     pub(crate) async fn sign(&self, parts: ManifestParts) -> Result<(Target, Signed<Manifest>), PublishError> {
         let manifest = Signed::sign(Manifest::new(parts)?, &self.key)?;
         let hash = self.node.store().blobs.add(manifest.bytes().to_vec()).await?;
+        self.node.store().claim(hash, manifest.signer()).await?;
         self.node.store().keep_manifest(hash, &manifest).await?;
         Ok((Target { revision: manifest.value().revision(), manifest: hash }, manifest))
     }
 
     /// Makes these the branches and tags: signs the next head and keeps it.
     pub(crate) async fn point(&mut self, refs: BTreeMap<RefName, Target>) -> Result<(), PublishError> {
-        if !refs.is_empty() {
-            self.node.store().set_present(&self.repo).await?;
-        }
         let known = self.head.as_ref().map_or(0, |head| head.value().seq());
         let seq = self.node.store().index.take_number(&self.repo, self.key.public(), known).await?;
         let head = Signed::sign(Head::new(self.repo.clone(), seq, unix_now(), refs)?, &self.key)?;
@@ -225,6 +254,7 @@ impl<'a> Turn<'a> {
             return Err(PublishError::Behind { repo: self.repo.clone() });
         }
         self.head = Some(Arc::new(head));
+        self.is_gone = self.node.store().offer.is_taken_back(&self.repo);
         Ok(())
     }
 
@@ -254,6 +284,17 @@ impl<'a> Turn<'a> {
             }
         }
     }
+}
+
+/// Settles who may see a repository that is not here yet, before anybody is asked for it.
+#[cfg(feature = "gateway")]
+async fn settle(node: &Node, repo: &RepoId, is_private: bool) -> Result<(), PublishError> {
+    let store = node.store();
+    let is_here = store.index.head(repo).is_some_and(|head| !head.value().refs().is_empty());
+    if !is_here || store.offer.is_taken_back(repo) {
+        store.set_visibility_of_new(repo, is_private).await?;
+    }
+    Ok(())
 }
 
 fn tree(files: &[FileEntry]) -> Result<GitOid, PublishError> {

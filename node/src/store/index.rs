@@ -151,6 +151,11 @@ impl Index {
         Ok(number)
     }
 
+    /// Returns every known head.
+    pub(crate) fn all_heads(&self) -> impl Iterator<Item = Signed<Head>> + use<> {
+        self.heads.entries(b"").filter_map(|(_, value)| Signed::<Head>::from_bytes(&value).ok())
+    }
+
     /// Compares a pointer with the one known by the same signer.
     ///
     /// # Errors

@@ -213,6 +213,7 @@ impl Store {
         if self.uploads.size(blob) != Some(size) {
             return is_here().await; // somebody else brought it in, or nobody
         }
+        self.offer.arrives(blob); // before it is where others get it from
         let file = self.uploads.file(blob);
         let actual = match self.blobs.known(blob).await? {
             _ if size <= SMALL => {

@@ -7,11 +7,11 @@ use super::*;
 use crate::{testing::wait_until, transfer::Search};
 
 /// Asks a node what it would tell anybody.
-async fn ask(from: &Node, to: &Node, request: Request) -> Response {
+pub(super) async fn ask(from: &Node, to: &Node, request: Request) -> Response {
     from.transfer().exchange().ask(to.node_id(), &request).await.unwrap()
 }
 
-fn is_silent(response: &Response) -> bool {
+pub(super) fn is_silent(response: &Response) -> bool {
     match response {
         Response::Head { heads } => heads.is_empty(),
         Response::Heads { pointers } => pointers.is_empty(),
