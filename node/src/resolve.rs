@@ -67,6 +67,12 @@ pub enum ResolveError {
     Network(#[from] NetworkError),
 }
 
+impl From<Box<Self>> for ResolveError {
+    fn from(error: Box<Self>) -> Self {
+        *error
+    }
+}
+
 fn nobody_offers(repo: &RepoId) -> String {
     match repo.authority {
         Authority::Publisher(_) => {
@@ -165,9 +171,9 @@ impl Resolver {
     }
 
     /// Refuses what is denied.
-    fn permit(&self, repo: &RepoId, denial: Option<Denial>) -> Result<(), ResolveError> {
+    fn permit(&self, repo: &RepoId, denial: Option<Denial>) -> Result<(), Box<ResolveError>> {
         let denied = |denial| ResolveError::Denied { repo: repo.clone(), denial: Box::new(denial) };
-        denial.map_or(Ok(()), |denial| Err(denied(denial)))
+        denial.map_or(Ok(()), |denial| Err(Box::new(denied(denial))))
     }
 
     /// Returns the newest heads of a repository: the publisher's one, or those of trusted mirrors.
