@@ -134,6 +134,9 @@ pub trait Authoring {
     /// Returns whom a token speaks for, if it is one of this node's.
     async fn account(&self, token: &str) -> Option<Account>;
 
+    /// Reports whether the token of an account that was returned before is still one of this node's.
+    async fn is_valid(&self, who: &Account) -> bool;
+
     /// Makes a repository, with one commit that holds a `.gitattributes`. `id` is `namespace/name`, or a name alone in
     /// the account's own namespace.
     async fn create(&self, who: &Account, kind: RepoKind, id: &str, to: Visibility) -> Result<RepoId, WriteError>;

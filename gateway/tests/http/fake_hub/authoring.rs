@@ -1,6 +1,9 @@
 //! Writing to the node in memory: with real hashes and git ids, and refusals as a node makes them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -114,6 +117,10 @@ impl FakeRepo {
 
 #[async_trait]
 impl Authoring for FakeHub {
+    async fn is_valid(&self, _: &Account) -> bool {
+        !self.revoked.load(Ordering::SeqCst)
+    }
+
     async fn account(&self, token: &str) -> Option<Account> {
         let (name, role) = match token {
             WRITER => (ada(), Role::Write),
