@@ -153,9 +153,9 @@ pub trait Authoring {
     /// Returns the size of a large file that was uploaded to this node or that it has anyway.
     async fn stored(&self, sha256: Sha256) -> Result<Option<u64>, WriteError>;
 
-    /// Takes bytes in: to disk as they come, hashed on the way, and refused if they are not `expected`. Bytes that no
-    /// commit names may be dropped after some days.
-    async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError>;
+    /// Takes bytes in: to disk as they come, hashed on the way, and refused if they are not `expected`: as many, and of
+    /// this SHA-256 if it is known. Bytes that no commit names may be dropped after some days.
+    async fn take_in(&self, bytes: ByteStream, expected: Option<(Option<Sha256>, u64)>) -> Result<Staged, WriteError>;
 
     /// Adds a commit to a branch. A change that changes nothing returns the commit that is there.
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError>;

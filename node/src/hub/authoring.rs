@@ -68,7 +68,7 @@ impl Authoring for NodeHub {
         Ok(taken.map(|taken| taken.size))
     }
 
-    async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError> {
+    async fn take_in(&self, bytes: ByteStream, expected: Option<(Option<Sha256>, u64)>) -> Result<Staged, WriteError> {
         let Taken { sha256, blake3, size } = self.node.store().take_in(bytes, expected).await.map_err(take_in_error)?;
         Ok(Staged { sha256, blake3, size })
     }

@@ -1,5 +1,7 @@
 //! `/_lfs/…`: where the bytes of large files arrive, whole or in parts, and leave. The links of `lfs.rs` lead here.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Body,
@@ -70,8 +72,8 @@ fn number(query: &Query, name: &str) -> Result<u64, ApiError> {
     query.one(name).and_then(|text| text.parse().ok()).ok_or(ApiError::InvalidLink)
 }
 
-fn staging(gateway: &Gateway) -> Result<&Staging, ApiError> {
-    gateway.staging.as_deref().ok_or(ApiError::InvalidLink)
+fn staging(gateway: &Gateway) -> Result<&Arc<Staging>, ApiError> {
+    gateway.staging.as_ref().ok_or(ApiError::InvalidLink)
 }
 
 /// Refuses a body that says it is not as long as it has to be.
@@ -93,7 +95,7 @@ pub(crate) async fn put(
 ) -> Result<Json<Value>, ApiError> {
     let Link { sha256, size, .. } = Link::read(&gateway, &uri).await?;
     must_have(size, &headers)?;
-    gateway.hub.take_in(body::upload(body, size), Some((sha256, size))).await?;
+    gateway.hub.take_in(body::upload(body, size), Some((Some(sha256), size))).await?;
     Ok(Json(json!({})))
 }
 
@@ -149,7 +151,7 @@ pub(crate) async fn complete(State(gateway): State<Gateway>, uri: Uri, body: Bod
         })
     });
     let staged = staged.collect::<Result<Vec<_>, _>>()?;
-    let taken = gateway.hub.take_in(staging::join(staged), Some((sha256, size))).await;
+    let taken = gateway.hub.take_in(staging::join(staged), Some((Some(sha256), size))).await;
     // Parts that make something else are of no use; after any other failure the client may try again.
     if matches!(taken, Ok(_) | Err(WriteError::WrongContent { .. })) {
         staging.forget(&cut.upload);
