@@ -134,6 +134,9 @@ pub trait Authoring {
     /// Returns whom a token speaks for, if it is one of this node's.
     async fn account(&self, token: &str) -> Option<Account>;
 
+    /// Reports whether the token of an account that was returned before is still one of this node's.
+    async fn is_valid(&self, who: &Account) -> bool;
+
     /// Makes a repository, with one commit that holds a `.gitattributes`. `id` is `namespace/name`, or a name alone in
     /// the account's own namespace.
     async fn create(&self, who: &Account, kind: RepoKind, id: &str, to: Visibility) -> Result<RepoId, WriteError>;
@@ -150,9 +153,9 @@ pub trait Authoring {
     /// Returns the size of a large file that was uploaded to this node or that it has anyway.
     async fn stored(&self, sha256: Sha256) -> Result<Option<u64>, WriteError>;
 
-    /// Takes bytes in: to disk as they come, hashed on the way, and refused if they are not `expected`. Bytes that no
-    /// commit names may be dropped after some days.
-    async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError>;
+    /// Takes bytes in: to disk as they come, hashed on the way, and refused if they are not `expected`: as many, and of
+    /// this SHA-256 if it is known. Bytes that no commit names may be dropped after some days.
+    async fn take_in(&self, bytes: ByteStream, expected: Option<(Option<Sha256>, u64)>) -> Result<Staged, WriteError>;
 
     /// Adds a commit to a branch. A change that changes nothing returns the commit that is there.
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError>;

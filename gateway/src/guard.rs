@@ -4,6 +4,7 @@
 //! leaves an [`Allowance`] with the task; [`hub::GuardedHub`] looks there before it lets the node fetch anything, so that
 //! no handler can forget it.
 
+pub(crate) mod asker;
 mod bucket;
 mod clients;
 mod cold;

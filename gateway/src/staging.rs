@@ -18,14 +18,15 @@ use tempfile::TempPath;
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::OnceCell,
 };
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{authoring::WriteError, body::broken_off, error::ApiError, hub::ByteStream};
 
 /// The most uploads under way.
 const MAX_UPLOADS: usize = 1000;
+/// How often what was left behind is dropped.
+const SWEEP: Duration = Duration::from_secs(5 * 60);
 /// How much is read at once when parts are joined, in bytes.
 const PIECE: usize = 256 << 10;
 
@@ -33,12 +34,18 @@ const PIECE: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Staging {
     folder: PathBuf,
-    is_ready: OnceCell<()>,
     limit: u64,
     used: Arc<AtomicU64>,
     /// How long an upload may rest.
     keep: Duration,
-    uploads: Mutex<HashMap<String, Upload>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    uploads: HashMap<String, Upload>,
+    /// Whether somebody sweeps.
+    is_swept: bool,
 }
 
 /// An upload of which some parts are here.
@@ -77,51 +84,78 @@ impl Drop for Room {
 }
 
 impl Staging {
-    /// Stages in `folder`, up to `limit` bytes, and drops what nobody goes on with for `keep`.
+    /// Stages in `folder`, up to `limit` bytes, and drops what nobody goes on with for `keep`. Starts with nothing: what
+    /// an earlier process left is removed.
     pub(crate) fn new(folder: PathBuf, limit: u64, keep: Duration) -> Self {
-        Self { folder, is_ready: OnceCell::new(), limit, used: Arc::default(), keep, uploads: Mutex::default() }
+        if let Err(error) = fs::remove_dir_all(&folder)
+            && error.kind() != ErrorKind::NotFound
+        {
+            warn!(folder = %folder.display(), %error, "old parts of uploads cannot be removed");
+        }
+        Self { folder, limit, used: Arc::default(), keep, state: Mutex::default() }
     }
 
     /// Takes a part of exactly `size` bytes, and returns the tag that stands for its content.
     pub(crate) async fn add(
-        &self,
+        self: &Arc<Self>,
         upload: &str,
         number: u64,
         size: u64,
         bytes: ByteStream,
     ) -> Result<String, ApiError> {
         let room = self.reserve(upload, size)?;
-        self.is_ready.get_or_try_init(async || self.clear()).await.map_err(|error| failed(&error))?;
+        fs::create_dir_all(&self.folder).map_err(|error| failed(&error))?;
         let (file, path) =
             tempfile::Builder::new().tempfile_in(&self.folder).map_err(|error| failed(&error))?.into_parts();
         let etag = write(File::from_std(file), size, bytes).await?;
         let part = Arc::new(Part { file: path, etag: etag.clone(), _room: room });
-        let mut uploads = self.uploads();
-        let upload = uploads
+        let mut state = self.state();
+        let upload = state
+            .uploads
             .entry(upload.to_owned())
             .or_insert_with(|| Upload { parts: BTreeMap::new(), touched: Instant::now() });
         upload.touched = Instant::now();
         upload.parts.insert(number, part);
+        if !std::mem::replace(&mut state.is_swept, true) {
+            self.keep_sweeping();
+        }
         Ok(etag)
     }
 
     /// Returns a part that is here.
     pub(crate) fn find(&self, upload: &str, number: u64) -> Option<Arc<Part>> {
-        self.uploads().get(upload)?.parts.get(&number).cloned()
+        self.state().uploads.get(upload)?.parts.get(&number).cloned()
     }
 
     /// Drops all parts of an upload.
     pub(crate) fn forget(&self, upload: &str) {
-        self.uploads().remove(upload);
+        self.state().uploads.remove(upload);
     }
 
-    fn uploads(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
-        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Drops what was left behind, whether or not anything else happens, as long as there is something.
+    fn keep_sweeping(self: &Arc<Self>) {
+        let (staging, keep) = (Arc::downgrade(self), self.keep);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP.min(keep)).await;
+                let Some(staging) = staging.upgrade() else { return };
+                let mut state = staging.state();
+                state.uploads.retain(|_, upload| upload.touched.elapsed() < keep);
+                if state.uploads.is_empty() {
+                    state.is_swept = false;
+                    return;
+                }
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets room aside, after dropping what was left behind.
     fn reserve(&self, upload: &str, size: u64) -> Result<Room, ApiError> {
-        let mut uploads = self.uploads();
+        let uploads = &mut self.state().uploads;
         uploads.retain(|_, upload| upload.touched.elapsed() < self.keep);
         let has_turn = uploads.contains_key(upload) || uploads.len() < MAX_UPLOADS;
         let grow = |used: u64| used.checked_add(size).filter(|used| *used <= self.limit);
@@ -130,14 +164,6 @@ impl Staging {
         }
         let reason = "too many parts of uploads wait to be completed; try again later".to_owned();
         Err(WriteError::NoRoom { reason }.into())
-    }
-
-    /// Makes the folder, without what a crash left in it.
-    fn clear(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir_all(&self.folder),
-        }
     }
 }
 
@@ -184,4 +210,32 @@ fn failed(error: &io::Error) -> ApiError {
     }
     error!(%error, "an upload cannot be staged");
     ApiError::OurFault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &std::path::Path) -> usize {
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    #[tokio::test]
+    async fn parts_go_with_the_next_process_and_when_nobody_goes_on_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("old"), "of an earlier process").unwrap();
+        let keep = Duration::from_millis(200);
+        let staging = Arc::new(Staging::new(folder.path().to_owned(), 100, keep));
+        assert_eq!(files(folder.path()), 0);
+        for _ in 0..2 {
+            staging.add("one", 1, 4, stream::iter([Ok("part".into())]).boxed()).await.unwrap();
+            assert_eq!(files(folder.path()), 1);
+            let start = Instant::now();
+            while files(folder.path()) > 0 {
+                assert!(start.elapsed() < Duration::from_secs(5), "it is still there");
+                tokio::time::sleep(keep / 10).await;
+            }
+        }
+        assert_eq!(staging.used.load(Ordering::Relaxed), 0);
+    }
 }

@@ -22,6 +22,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hash;
+mod lz4;
 mod quota;
 mod shard;
 pub(crate) mod shards;

@@ -86,9 +86,9 @@ pub(crate) async fn batch(
         Operation::Upload => {
             let account = caller.writer()?;
             caller::must_own(account, &target.snapshot(&gateway).await?.repo)?;
-            upload(&gateway, &origin, &batch).await?
+            upload(&gateway, &caller, &origin, &batch).await?
         }
-        Operation::Download => ("basic", download(&gateway, &target, &origin, &batch).await?),
+        Operation::Download => ("basic", download(&gateway, &caller, &target, &origin, &batch).await?),
     };
     let mut response = Json(json!({ "transfer": transfer, "hash_algo": "sha256", "objects": objects })).into_response();
     let lfs = HeaderValue::from_static("application/vnd.git-lfs+json");
@@ -97,11 +97,17 @@ pub(crate) async fn batch(
 }
 
 /// Says where to send files to, but for those that are here already.
-async fn upload(gateway: &Gateway, origin: &Origin, batch: &Batch) -> Result<(&'static str, Vec<Value>), ApiError> {
+async fn upload(
+    gateway: &Gateway,
+    caller: &Caller,
+    origin: &Origin,
+    batch: &Batch,
+) -> Result<(&'static str, Vec<Value>), ApiError> {
     let can = |transfer: &str| batch.transfers.iter().any(|offered| offered == transfer);
     let in_parts = can("multipart")
         && gateway.staging.is_some()
         && (!can("basic") || batch.objects.iter().any(|object| object.size > WHOLE));
+    let links = Giver { gateway, origin, asker: gateway.askers.name(caller) };
     let mut answers = Vec::new();
     for object in &batch.objects {
         let Ok(sha256) = object.oid.parse::<Sha256>() else {
@@ -116,8 +122,8 @@ async fn upload(gateway: &Gateway, origin: &Origin, batch: &Batch) -> Result<(&'
             Some(size) if size == object.size => object.answer(Value::Null),
             Some(_) => object.refused(422, "the file that has this SHA-256 has another size"),
             None => object.answer(json!({
-                "upload": object.place(gateway, origin, in_parts),
-                "verify": { "href": object.link(gateway, origin, "verify", &[]) },
+                "upload": object.place(&links, in_parts),
+                "verify": { "href": object.link(&links, "verify", &[]) },
             })),
         });
     }
@@ -125,7 +131,14 @@ async fn upload(gateway: &Gateway, origin: &Origin, batch: &Batch) -> Result<(&'
 }
 
 /// Says where to fetch files from: those of the revision that is checked out, or of any other that has them.
-async fn download(gateway: &Gateway, target: &Target, origin: &Origin, batch: &Batch) -> Result<Vec<Value>, ApiError> {
+async fn download(
+    gateway: &Gateway,
+    caller: &Caller,
+    target: &Target,
+    origin: &Origin,
+    batch: &Batch,
+) -> Result<Vec<Value>, ApiError> {
+    let giver = Giver { gateway, origin, asker: gateway.askers.name(caller) };
     let mut missing: BTreeSet<&str> = batch.objects.iter().map(|object| object.oid.as_str()).collect();
     let mut links = BTreeMap::new();
     let named = batch.reference.as_ref().map(|reference| reference.name.clone());
@@ -145,11 +158,8 @@ async fn download(gateway: &Gateway, target: &Target, origin: &Origin, batch: &B
                     ("commit", snapshot.manifest.revision().to_string()),
                     ("path", file.path.to_string()),
                 ];
-                let link = gateway.links.sign(&format!("/_lfs/get/{oid}"), &query::write(query));
-                links.insert(
-                    oid,
-                    json!({ "href": format!("{}{link}", origin.as_str()), "expires_in": gateway.links.seconds() }),
-                );
+                let link = giver.give("get", &oid, &query);
+                links.insert(oid, json!({ "href": link, "expires_in": gateway.links.seconds() }));
             }
         }
     }
@@ -160,29 +170,44 @@ async fn download(gateway: &Gateway, target: &Target, origin: &Origin, batch: &B
     Ok(batch.objects.iter().map(answer).collect())
 }
 
+/// What gives out links to whoever asks.
+struct Giver<'a> {
+    gateway: &'a Gateway,
+    origin: &'a Origin,
+    /// His name.
+    asker: String,
+}
+
+impl Giver<'_> {
+    /// Returns a link for something to be done with a file.
+    fn give(&self, verb: &str, oid: &str, query: &[(&str, String)]) -> String {
+        let query = query::write([query, &[("asker", self.asker.clone())]].concat());
+        format!("{}{}", self.origin.as_str(), self.gateway.links.sign(&format!("/_lfs/{verb}/{oid}"), &query))
+    }
+}
+
 impl Object {
     /// Returns the address to send the file to, or one for each part and one to join them.
-    fn place(&self, gateway: &Gateway, origin: &Origin, in_parts: bool) -> Value {
+    fn place(&self, links: &Giver<'_>, in_parts: bool) -> Value {
+        let gateway = links.gateway;
         let expires_in = gateway.links.seconds();
         if !in_parts {
-            return json!({ "href": self.link(gateway, origin, "put", &[]), "header": {}, "expires_in": expires_in });
+            return json!({ "href": self.link(links, "put", &[]), "header": {}, "expires_in": expires_in });
         }
         let part_size = gateway.options.part_size.max(self.size.div_ceil(MAX_PARTS)).max(1);
         let upload = [("upload", format!("{:016x}", rand::random::<u64>())), ("part_size", part_size.to_string())];
         let mut header = Map::from_iter([("chunk_size".to_owned(), part_size.to_string().into())]);
         for number in 1..=self.size.div_ceil(part_size) {
             let part = [upload.as_slice(), &[("part", number.to_string())]].concat();
-            header.insert(format!("{number:05}"), self.link(gateway, origin, "part", &part).into());
+            header.insert(format!("{number:05}"), self.link(links, "part", &part).into());
         }
-        let join = self.link(gateway, origin, "complete", &upload);
+        let join = self.link(links, "complete", &upload);
         json!({ "href": join, "header": header, "expires_in": expires_in })
     }
 
     /// Returns a link for something to be done with this file.
-    fn link(&self, gateway: &Gateway, origin: &Origin, verb: &str, more: &[(&str, String)]) -> String {
-        let query = [&[("size", self.size.to_string())], more].concat();
-        let link = gateway.links.sign(&format!("/_lfs/{verb}/{}", self.oid), &query::write(query));
-        format!("{}{link}", origin.as_str())
+    fn link(&self, links: &Giver<'_>, verb: &str, more: &[(&str, String)]) -> String {
+        links.give(verb, &self.oid, &[&[("size", self.size.to_string())], more].concat())
     }
 
     /// Writes what to do with the file, if anything.

@@ -8,7 +8,7 @@ use huddle_protocol::{GitOid, RepoKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{error::CasError, staging::AreaId};
-use crate::{Gateway, query::Query};
+use crate::{Account, Gateway, caller::Caller, guard::asker::Asker, hub::Snapshot, query::Query};
 
 /// What stands as it is in one part of a path.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -19,8 +19,9 @@ pub(crate) struct Upload(pub(super) AreaId);
 
 impl Upload {
     /// Returns the access token of an upload: whose it is, and a ticket.
-    pub(super) fn token(gateway: &Gateway, owner: &str) -> (String, u64) {
-        let (ticket, expires) = gateway.xet.seal.issue(&Self::claim(owner));
+    pub(super) fn token(gateway: &Gateway, account: &Account) -> (String, u64) {
+        let owner = gateway.askers.name_of(account);
+        let (ticket, expires) = gateway.xet.seal.issue(&Self::claim(&owner));
         (format!("{owner}-{ticket}"), expires)
     }
 
@@ -35,7 +36,7 @@ impl FromRequestParts<Gateway> for Upload {
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, CasError> {
         let mut names = names(parts, gateway).await?;
         let (owner, ticket) = bearer(&parts.headers).and_then(|token| token.split_once('-')).ok_or(CasError::Ticket)?;
-        if !gateway.xet.seal.holds(&Self::claim(owner), ticket) {
+        if !gateway.xet.seal.holds(&Self::claim(owner), ticket) || gateway.asker(owner).await.is_none() {
             return Err(CasError::Ticket);
         }
         let generation = names.remove("generation").unwrap_or_default();
@@ -50,15 +51,28 @@ impl FromRequestParts<Gateway> for Upload {
 /// A revision that a ticket allows to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
+    /// Who may: the name of who asked for the ticket.
+    asker: String,
     pub(super) kind: RepoKind,
     pub(super) id: String,
     pub(super) revision: GitOid,
 }
 
 impl Source {
+    pub(super) fn new(gateway: &Gateway, caller: &Caller, snapshot: &Snapshot) -> Self {
+        let (asker, repo) = (gateway.askers.name(caller), &snapshot.repo);
+        Self { asker, kind: repo.kind, id: repo.hub_id(), revision: snapshot.manifest.revision() }
+    }
+
     /// Returns a ticket to read it, and until when it holds.
     pub(super) fn ticket(&self, gateway: &Gateway) -> (String, u64) {
-        gateway.xet.seal.issue(&self.claim())
+        let (ticket, expires) = gateway.xet.seal.issue(&self.claim());
+        (format!("{}-{ticket}", self.asker), expires)
+    }
+
+    /// Returns who asked for the ticket, as long as his token is one.
+    pub(super) async fn asker(&self, gateway: &Gateway) -> Result<Asker, CasError> {
+        gateway.asker(&self.asker).await.ok_or(CasError::Ticket)
     }
 
     /// Returns the path of its routes.
@@ -68,7 +82,7 @@ impl Source {
 
     fn claim(&self) -> String {
         // The id comes last: nothing in it can look like the rest.
-        format!("read {} {} {}", self.kind.plural(), self.revision, self.id)
+        format!("read {} {} {} {}", self.asker, self.kind.plural(), self.revision, self.id)
     }
 }
 
@@ -81,9 +95,10 @@ impl FromRequestParts<Gateway> for Source {
         let name = |name| names.get(name).map(String::as_str).unwrap_or_default();
         let kind = RepoKind::ALL.into_iter().find(|kind| kind.plural() == name("kind")).ok_or(CasError::NotFound)?;
         let revision = name("revision").parse().map_err(|_| CasError::NotFound)?;
-        let source = Self { kind, id: name("id").to_owned(), revision };
         let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let ticket = query.one("ticket").or_else(|| bearer(&parts.headers)).unwrap_or_default();
+        let (asker, ticket) = ticket.split_once('-').ok_or(CasError::Ticket)?;
+        let source = Self { asker: asker.to_owned(), kind, id: name("id").to_owned(), revision };
         if gateway.xet.seal.holds(&source.claim(), ticket) { Ok(source) } else { Err(CasError::Ticket) }
     }
 }

@@ -25,18 +25,18 @@ impl Incoming {
         Self { stream: body.into_data_stream(), left: limit }
     }
 
-    /// Returns what came next, about `size` bytes, or less at the end; nothing behind it.
-    pub(super) async fn next(&mut self, size: usize) -> Result<Vec<Bytes>, CasError> {
-        let (mut batch, mut length) = (Vec::new(), 0);
-        while length < size {
+    /// Returns what came next, about `size` bytes, or less at the end; nothing behind it. It is one piece, whatever the
+    /// pieces were that it came in: each of those costs more than its bytes.
+    pub(super) async fn next(&mut self, size: usize) -> Result<Vec<u8>, CasError> {
+        let mut batch = Vec::new();
+        while batch.len() < size {
             let bytes = match timeout(SILENT_FOR, self.stream.next()).await {
                 Ok(Some(Ok(bytes))) => bytes,
                 Ok(None) => break,
                 Ok(Some(Err(_))) | Err(_) => return Err(CasError::BrokenOff),
             };
             self.left = self.left.checked_sub(bytes.len() as u64).ok_or(CasError::TooLarge)?;
-            length += bytes.len();
-            batch.push(bytes);
+            batch.extend_from_slice(&bytes);
         }
         Ok(batch)
     }
@@ -49,7 +49,49 @@ impl Incoming {
             if batch.is_empty() {
                 return Ok(all.into());
             }
-            batch.iter().for_each(|bytes| all.extend_from_slice(bytes));
+            all.extend_from_slice(&batch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures::stream;
+
+    use super::*;
+
+    /// How many pieces are in memory.
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+    /// A byte that is counted.
+    struct Piece([u8; 1]);
+
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Piece {
+        fn drop(&mut self) {
+            ALIVE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_one_by_one_are_put_together_at_once() {
+        let pieces = stream::iter(0..1000_u32).map(|n| {
+            assert!(ALIVE.fetch_add(1, Ordering::SeqCst) < 10, "pieces pile up");
+            Ok::<_, Infallible>(Bytes::from_owner(Piece([n as u8])))
+        });
+        let mut body = Incoming::new(Body::from_stream(pieces), 1000);
+        assert_eq!(body.next(600).await.unwrap().len(), 600);
+        assert_eq!(body.next(600).await.unwrap(), (600..1000_u32).map(|n| n as u8).collect::<Vec<_>>());
+        assert!(body.next(600).await.unwrap().is_empty());
     }
 }

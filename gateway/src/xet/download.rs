@@ -23,6 +23,7 @@ use crate::{
     Gateway,
     api::content,
     error::ApiError,
+    guard::asker::Asker,
     header as safe,
     host::Origin,
     hub::Snapshot,
@@ -66,7 +67,8 @@ async fn reconstruction(
     headers: &HeaderMap,
     (list, fetch): (&str, impl Fn(&Part, &str) -> Value),
 ) -> Result<Response, CasError> {
-    let (_, entry) = find(gateway, source, file).await?;
+    let asker = source.asker(gateway).await?;
+    let (_, entry) = gateway.on_behalf(&asker, find(gateway, source, &asker, file)).await?;
     let wanted = match wanted(headers, entry.size) {
         Wanted::Whole => 0..entry.size,
         Wanted::Part(bytes) => bytes,
@@ -98,10 +100,21 @@ pub(crate) async fn xorb(
     Path((_, _, _, file, index)): Path<(String, String, String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, CasError> {
-    let (snapshot, entry) = find(&gateway, &source, &file).await?;
+    let asker = source.asker(&gateway).await?;
+    gateway.on_behalf(&asker, part(&gateway, &source, &asker, (&file, &index), &headers)).await
+}
+
+async fn part(
+    gateway: &Gateway,
+    source: &Source,
+    asker: &Asker,
+    (file, index): (&str, &str),
+    headers: &HeaderMap,
+) -> Result<Response, CasError> {
+    let (snapshot, entry) = find(gateway, source, asker, file).await?;
     let index = index.parse().map_err(|_| CasError::NotFound)?;
     let length = synthetic::xorb_length(entry.size, index).ok_or(CasError::NotFound)?;
-    let (status, wire) = match wanted(&headers, length) {
+    let (status, wire) = match wanted(headers, length) {
         Wanted::Whole => (StatusCode::OK, 0..length),
         Wanted::Part(wire) => (StatusCode::PARTIAL_CONTENT, wire),
         Wanted::Unsatisfiable => return Ok(unsatisfiable(length)),
@@ -110,7 +123,7 @@ pub(crate) async fn xorb(
     let bytes = if needed.is_empty() {
         stream::empty().boxed()
     } else {
-        content::open(&gateway, snapshot, entry, needed).await?
+        content::open(gateway, snapshot, entry, needed).await?
     };
     let mut response = Response::new(Body::from_stream(synthetic::dress(length, wire.clone(), bytes)));
     *response.status_mut() = status;
@@ -125,10 +138,16 @@ pub(crate) async fn xorb(
 }
 
 /// Returns the file of a revision that is offered under this hash.
-async fn find(gateway: &Gateway, source: &Source, file: &str) -> Result<(Snapshot, FileEntry), CasError> {
+async fn find(
+    gateway: &Gateway,
+    source: &Source,
+    asker: &Asker,
+    file: &str,
+) -> Result<(Snapshot, FileEntry), CasError> {
     let hash: BlobHash = file.parse().map_err(|_| CasError::NotFound)?;
     let snapshot = gateway.hub.snapshot(source.kind, &source.id, &source.revision.to_string()).await;
     let snapshot = snapshot.map_err(ApiError::from)?;
+    asker.must_see(&snapshot).map_err(ApiError::from)?;
     let is_it = |entry: &&FileEntry| entry.blake3 == hash && tokens::is_offered(gateway, entry);
     let entry = snapshot.manifest.files().iter().find(is_it).cloned().ok_or(CasError::NotFound)?;
     Ok((snapshot, entry))

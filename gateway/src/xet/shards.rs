@@ -117,7 +117,7 @@ impl Shard {
         let mut files = Files::of(&self.bytes)?;
         while let Some(file) = files.next()? {
             xorbs.extend(file.terms.iter().map(|term| term.xorb));
-            let expected = file.sha256.map(|sha256| (sha256, file.size()));
+            let expected = Some((file.sha256, file.size()));
             let (staging, area) = (xet.staging.clone(), self.upload.0.clone());
             let checked = apart(move || {
                 let assembly = Assembly::check(&staging, &area, &file, &mut chunks)?;

@@ -11,8 +11,6 @@ use std::{
 
 use huddle_protocol::Sha256;
 
-use crate::authoring::Account;
-
 /// How long a ticket holds. Clients want to hear of an hour; they renew it a minute before the end.
 const LIFE: Duration = Duration::from_secs(3600);
 
@@ -52,12 +50,6 @@ impl Seal {
 
     fn code(&self, claim: &str, expires: u64) -> blake3::Hash {
         blake3::keyed_hash(&self.key, format!("{expires:x} {claim}").as_bytes())
-    }
-
-    /// Returns the name under which the uploads of a token are counted: it tells nothing of the token or the account.
-    pub(super) fn owner(&self, account: &Account) -> String {
-        let name = format!("owner {} {}", account.name, account.token);
-        blake3::keyed_hash(&self.key, name.as_bytes()).to_hex()[..32].to_owned()
     }
 }
 

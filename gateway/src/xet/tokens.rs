@@ -14,7 +14,7 @@ use serde_json::json;
 use super::access::{Source, Upload};
 use crate::{
     Gateway,
-    caller::Writer,
+    caller::{Caller, Writer},
     error::ApiError,
     header as safe,
     host::Origin,
@@ -23,8 +23,13 @@ use crate::{
 };
 
 /// `/api/{kind}s/{id}/xet-read-token/{revision}`
-pub(crate) async fn read(State(gateway): State<Gateway>, target: Target, origin: Origin) -> Result<Response, ApiError> {
-    let source = source(&target.snapshot(&gateway).await?);
+pub(crate) async fn read(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    target: Target,
+    origin: Origin,
+) -> Result<Response, ApiError> {
+    let source = Source::new(&gateway, &caller, &target.snapshot(&gateway).await?);
     Ok(answer(&format!("{}{}", origin.as_str(), source.path()), &source.ticket(&gateway)))
 }
 
@@ -44,7 +49,7 @@ pub(crate) async fn write(
     writer.must_own(&target.at(&gateway, DEFAULT_REVISION).await?.repo)?;
     let Writer(account) = writer;
     let url = format!("{}/cas/up/{:032x}", origin.as_str(), rand::random::<u128>());
-    Ok(answer(&url, &Upload::token(&gateway, &gateway.xet.seal.owner(&account))))
+    Ok(answer(&url, &Upload::token(&gateway, &account)))
 }
 
 fn answer(url: &str, (ticket, expires): &(String, u64)) -> Response {
@@ -62,8 +67,9 @@ fn answer(url: &str, (ticket, expires): &(String, u64)) -> Response {
 pub(crate) fn offer(gateway: &Gateway, origin: &Origin, snapshot: &Snapshot, entry: &FileEntry) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if is_offered(gateway, entry) {
-        let Source { kind, id, revision } = source(snapshot);
-        let route = format!("{}/api/{}/{id}/xet-read-token/{revision}", origin.as_str(), kind.plural());
+        let (repo, revision) = (&snapshot.repo, snapshot.manifest.revision());
+        let (kind, id) = (repo.kind.plural(), repo.hub_id());
+        let route = format!("{}/api/{kind}/{id}/xet-read-token/{revision}", origin.as_str());
         headers.insert("x-xet-hash", safe::text(&entry.blake3.to_string()));
         headers.insert(header::LINK, safe::text(&format!("<{route}>; rel=\"xet-auth\"")));
         if entry.sha256.is_none() {
@@ -76,9 +82,4 @@ pub(crate) fn offer(gateway: &Gateway, origin: &Origin, snapshot: &Snapshot, ent
 /// Reports whether a file is downloaded by Xet.
 pub(super) fn is_offered(gateway: &Gateway, entry: &FileEntry) -> bool {
     entry.size > gateway.options.xet.plain_up_to
-}
-
-fn source(snapshot: &Snapshot) -> Source {
-    let repo = &snapshot.repo;
-    Source { kind: repo.kind, id: repo.hub_id(), revision: snapshot.manifest.revision() }
 }

@@ -79,7 +79,7 @@ async fn receive(
             return Ok(intake.finish(hash)?);
         }
         intake = apart(move || {
-            batch.iter().try_for_each(|bytes| intake.push(bytes))?;
+            intake.push(&batch)?;
             Ok(intake)
         })
         .await?;

@@ -96,8 +96,8 @@ impl<W: Write> Intake<W> {
         if self.in_footer {
             return Ok(());
         }
-        self.pending.extend_from_slice(bytes);
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.extend_from_slice(bytes);
         let mut rest = pending.as_slice();
         while let Some((header, after)) = rest.split_first_chunk::<HEADER>() {
             if header.starts_with(FOOTER) {
@@ -109,7 +109,9 @@ impl<W: Write> Intake<W> {
             self.chunk(header, carried, &rest[..HEADER + header.carried])?;
             rest = after;
         }
-        self.pending = rest.to_vec();
+        let used = pending.len() - rest.len();
+        pending.drain(..used);
+        self.pending = pending;
         Ok(())
     }
 
@@ -186,6 +188,21 @@ mod tests {
             assert_eq!(chunks[2].hash, XetHash::of_chunk(b"third chunk"));
             assert_eq!(ChunkEntry::from_bytes(&chunks[2].to_bytes()), chunks[2]);
         }
+    }
+
+    #[test]
+    fn what_waits_for_the_rest_of_its_chunk_is_not_copied_for_every_byte() {
+        let data = vec![7; 100_000];
+        let (hash, bytes) = xorb(&[&data]);
+        let mut intake = Intake::new(Vec::new());
+        let (mut moves, mut place) = (0, std::ptr::null());
+        for byte in &bytes {
+            intake.push(std::slice::from_ref(byte)).unwrap();
+            moves += u32::from(!std::ptr::eq(place, intake.pending.as_ptr()));
+            place = intake.pending.as_ptr();
+        }
+        assert!(moves < 30, "{moves}");
+        intake.finish(hash).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -168,6 +168,8 @@ pub(crate) struct FakeHub {
     fault: Option<Fault>,
     standing: Standing,
     is_here: bool,
+    /// Whether all tokens were taken back.
+    pub(crate) revoked: AtomicBool,
     /// What is being fetched.
     pub(crate) downloads: Mutex<Vec<Download>>,
     /// How often was asked for that.
@@ -204,6 +206,7 @@ impl FakeHub {
             fault: None,
             standing: Standing { is_held: true, is_trusted: true },
             is_here: true,
+            revoked: AtomicBool::default(),
             downloads: Mutex::default(),
             looks: AtomicUsize::default(),
             reads: AtomicUsize::default(),

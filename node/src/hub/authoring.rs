@@ -32,6 +32,16 @@ impl Authoring for NodeHub {
         Some(Account { name: publisher.to_string(), token: token.name, role, created: token.created })
     }
 
+    async fn is_valid(&self, who: &Account) -> bool {
+        let (node, who) = (self.node.clone(), who.clone());
+        let find = move || {
+            let tokens = tokens::list(node.home()).inspect_err(|error| warn!(%error, "no token can be used"));
+            tokens
+                .is_ok_and(|tokens| tokens.iter().any(|token| token.name == who.token && token.created == who.created))
+        };
+        tokio::task::spawn_blocking(find).await.unwrap_or(false)
+    }
+
     async fn create(&self, who: &Account, kind: RepoKind, id: &str, to: Visibility) -> Result<RepoId, WriteError> {
         let id = if id.contains('/') { id.to_owned() } else { format!("{}/{id}", who.name) };
         let (repo, key) = self.own(who, kind, &id)?;
@@ -58,9 +68,9 @@ impl Authoring for NodeHub {
         Ok(taken.map(|taken| taken.size))
     }
 
-    async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError> {
+    async fn take_in(&self, bytes: ByteStream, expected: Option<(Option<Sha256>, u64)>) -> Result<Staged, WriteError> {
         let rules = self.node.store().deny.rules();
-        if let Some(denial) = expected.and_then(|(sha256, _)| rules.sha256(sha256)) {
+        if let Some(denial) = expected.and_then(|(sha256, _)| sha256).and_then(|sha256| rules.sha256(sha256)) {
             return Err(forbidden(denial));
         }
         let Taken { sha256, blake3, size } = self.node.store().take_in(bytes, expected).await.map_err(take_in_error)?;

@@ -152,14 +152,15 @@ fn remove(path: &Path) {
 }
 
 impl Store {
-    /// Takes bytes in, to disk as they come, and refuses them if they are not `expected`.
+    /// Takes bytes in, to disk as they come, and refuses them if they are not `expected`: as many, and of this SHA-256
+    /// if it is known. For as many there must be room.
     ///
     /// # Errors
     /// See [`TakeInError`]; nothing is left on the disk then.
     pub async fn take_in(
         &self,
         bytes: impl Stream<Item = io::Result<Bytes>> + Send,
-        expected: Option<(Sha256, u64)>,
+        expected: Option<(Option<Sha256>, u64)>,
     ) -> Result<Taken, TakeInError> {
         let dir = &self.uploads.dir;
         create_private_dir(dir).map_err(|source| TakeInError::Write { path: dir.clone(), source })?;
@@ -167,8 +168,9 @@ impl Store {
         let sink = receive(Sink::new(dir)?, bytes, expected.map_or(u64::MAX, |(_, size)| size)).await?;
         let (taken, file) = sink.finish();
         if let Some((sha256, size)) = expected
-            && (sha256, size) != (taken.sha256, taken.size)
+            && (size != taken.size || sha256.is_some_and(|sha256| sha256 != taken.sha256))
         {
+            let sha256 = sha256.map_or_else(|| "something".to_owned(), |sha256| sha256.to_string());
             return Err(TakeInError::WrongContent {
                 expected: format!("{sha256} of {size} bytes"),
                 actual: format!("{} of {} bytes", taken.sha256, taken.size),

@@ -1,5 +1,7 @@
 //! `/_lfs/…`: where the bytes of large files arrive, whole or in parts, and leave. The links of `lfs.rs` lead here.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Body,
@@ -17,6 +19,7 @@ use crate::{
     authoring::WriteError,
     body,
     error::ApiError,
+    guard::asker::Asker,
     header as safe,
     query::Query,
     staging::{self, Staging},
@@ -30,8 +33,9 @@ struct Link {
 }
 
 impl Link {
-    fn read(gateway: &Gateway, uri: &Uri) -> Result<Self, ApiError> {
+    async fn read(gateway: &Gateway, uri: &Uri) -> Result<Self, ApiError> {
         let query = gateway.links.read(uri)?;
+        asker(gateway, &query).await?;
         let oid = uri.path().rsplit('/').next().unwrap_or_default();
         let sha256 = oid.parse().map_err(|_| ApiError::InvalidLink)?;
         Ok(Self { sha256, size: number(&query, "size")?, query })
@@ -59,12 +63,17 @@ impl Cut {
     }
 }
 
+/// Returns who asked for a link, which holds as long as his token does.
+async fn asker(gateway: &Gateway, query: &Query) -> Result<Asker, ApiError> {
+    gateway.asker(query.one("asker").unwrap_or_default()).await.ok_or(ApiError::InvalidLink)
+}
+
 fn number(query: &Query, name: &str) -> Result<u64, ApiError> {
     query.one(name).and_then(|text| text.parse().ok()).ok_or(ApiError::InvalidLink)
 }
 
-fn staging(gateway: &Gateway) -> Result<&Staging, ApiError> {
-    gateway.staging.as_deref().ok_or(ApiError::InvalidLink)
+fn staging(gateway: &Gateway) -> Result<&Arc<Staging>, ApiError> {
+    gateway.staging.as_ref().ok_or(ApiError::InvalidLink)
 }
 
 /// Refuses a body that says it is not as long as it has to be.
@@ -84,9 +93,9 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let Link { sha256, size, .. } = Link::read(&gateway, &uri)?;
+    let Link { sha256, size, .. } = Link::read(&gateway, &uri).await?;
     must_have(size, &headers)?;
-    gateway.hub.take_in(body::upload(body, size), Some((sha256, size))).await?;
+    gateway.hub.take_in(body::upload(body, size), Some((Some(sha256), size))).await?;
     Ok(Json(json!({})))
 }
 
@@ -97,7 +106,7 @@ pub(crate) async fn part(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let link = Link::read(&gateway, &uri)?;
+    let link = Link::read(&gateway, &uri).await?;
     let cut = link.cut()?;
     let number = number(&link.query, "part").and_then(|part| match part {
         1.. if part <= cut.count => Ok(part),
@@ -123,7 +132,7 @@ struct Complete {
 
 /// `POST /_lfs/complete/{oid}`: the parts are one file.
 pub(crate) async fn complete(State(gateway): State<Gateway>, uri: Uri, body: Body) -> Result<Json<Value>, ApiError> {
-    let link = Link::read(&gateway, &uri)?;
+    let link = Link::read(&gateway, &uri).await?;
     let (cut, Link { sha256, size, .. }) = (link.cut()?, link);
     let Complete { mut parts } = body::json(body, body::MAX_JSON).await?;
     // The client did not hear that it is done.
@@ -142,7 +151,7 @@ pub(crate) async fn complete(State(gateway): State<Gateway>, uri: Uri, body: Bod
         })
     });
     let staged = staged.collect::<Result<Vec<_>, _>>()?;
-    let taken = gateway.hub.take_in(staging::join(staged), Some((sha256, size))).await;
+    let taken = gateway.hub.take_in(staging::join(staged), Some((Some(sha256), size))).await;
     // Parts that make something else are of no use; after any other failure the client may try again.
     if matches!(taken, Ok(_) | Err(WriteError::WrongContent { .. })) {
         staging.forget(&cut.upload);
@@ -159,7 +168,7 @@ struct Verify {
 
 /// `POST /_lfs/verify/{oid}`: whether the file arrived.
 pub(crate) async fn verify(State(gateway): State<Gateway>, uri: Uri, body: Body) -> Result<Json<Value>, ApiError> {
-    let Link { sha256, size, .. } = Link::read(&gateway, &uri)?;
+    let Link { sha256, size, .. } = Link::read(&gateway, &uri).await?;
     let asked: Verify = body::json(body, body::MAX_JSON).await?;
     if asked.oid != sha256.to_string() || asked.size != size {
         return Err(ApiError::BadRequest { reason: "the link is for another file".to_owned() });
@@ -170,15 +179,21 @@ pub(crate) async fn verify(State(gateway): State<Gateway>, uri: Uri, body: Body)
     }
 }
 
-/// `GET /_lfs/get/{oid}`: a file of a repository that whoever made the link may read.
+/// `GET /_lfs/get/{oid}`: a file of a repository that whoever asked for the link may read.
 pub(crate) async fn get(State(gateway): State<Gateway>, request: Parts) -> Result<Response, ApiError> {
     let query = gateway.links.read(&request.uri)?;
+    let asker = asker(&gateway, &query).await?;
+    gateway.on_behalf(&asker, content(&gateway, &asker, &query, &request)).await
+}
+
+async fn content(gateway: &Gateway, asker: &Asker, query: &Query, request: &Parts) -> Result<Response, ApiError> {
     let one = |name| query.one(name).ok_or(ApiError::InvalidLink);
     let kind = RepoKind::ALL.into_iter().find(|kind| query.one("kind") == Some(kind.plural()));
     let snapshot = gateway.hub.snapshot(kind.ok_or(ApiError::InvalidLink)?, one("id")?, one("commit")?).await?;
+    asker.must_see(&snapshot)?;
     let path = one("path")?.to_owned();
     match snapshot.manifest.file(&path).cloned() {
-        Some(file) => resolve::content(&gateway, snapshot, file, &request).await,
+        Some(file) => resolve::content(gateway, snapshot, file, request).await,
         None => Err(ApiError::EntryNotFound { path, commit: snapshot.manifest.revision() }),
     }
 }

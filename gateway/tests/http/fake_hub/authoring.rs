@@ -1,6 +1,9 @@
 //! Writing to the node in memory: with real hashes and git ids, and refusals as a node makes them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -114,6 +117,10 @@ impl FakeRepo {
 
 #[async_trait]
 impl Authoring for FakeHub {
+    async fn is_valid(&self, _: &Account) -> bool {
+        !self.revoked.load(Ordering::SeqCst)
+    }
+
     async fn account(&self, token: &str) -> Option<Account> {
         let (name, role) = match token {
             WRITER => (ada(), Role::Write),
@@ -176,14 +183,20 @@ impl Authoring for FakeHub {
         Ok(self.stored_bytes(sha256).map(|bytes| bytes.len() as u64))
     }
 
-    async fn take_in(&self, mut bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError> {
+    async fn take_in(
+        &self,
+        mut bytes: ByteStream,
+        expected: Option<(Option<Sha256>, u64)>,
+    ) -> Result<Staged, WriteError> {
         let mut all = Vec::new();
         while let Some(piece) = bytes.next().await {
             all.extend_from_slice(&piece.map_err(|error| WriteError::BrokenOff { reason: error.to_string() })?);
         }
         let (sha256, size) = (Sha256(sha2::Sha256::digest(&all).into()), all.len() as u64);
-        if let Some((expected, length)) = expected.filter(|expected| *expected != (sha256, size)) {
-            let expected = format!("{expected}, {length} bytes");
+        if let Some((wanted, length)) = expected
+            && (length != size || wanted.is_some_and(|wanted| wanted != sha256))
+        {
+            let expected = format!("{wanted:?}, {length} bytes");
             let actual = format!("{sha256}, {size} bytes");
             return Err(WriteError::WrongContent { expected, actual });
         }

@@ -52,6 +52,8 @@ pub(crate) struct WritingHub {
     /// How many uploads are being taken in.
     pub(crate) taking: AtomicUsize,
     stalls: bool,
+    /// How long each upload was said to be.
+    pub(crate) announced: Mutex<Vec<Option<u64>>>,
     /// The largest piece in which bytes were handed over.
     pub(crate) largest_piece: AtomicUsize,
 }
@@ -66,6 +68,7 @@ impl WritingHub {
             taken: Mutex::default(),
             taking: AtomicUsize::default(),
             stalls: false,
+            announced: Mutex::default(),
             largest_piece: AtomicUsize::default(),
         }
     }
@@ -181,6 +184,10 @@ impl Hub for WritingHub {
 
 #[async_trait]
 impl Authoring for WritingHub {
+    async fn is_valid(&self, _: &Account) -> bool {
+        true
+    }
+
     async fn account(&self, token: &str) -> Option<Account> {
         let role = if token == READER { Role::Read } else { Role::Write };
         [ADA, BOB, READER].contains(&token).then(|| Account {
@@ -211,8 +218,9 @@ impl Authoring for WritingHub {
         Ok(self.taken.lock().unwrap().get(&sha256).map(|bytes| bytes.len() as u64))
     }
 
-    async fn take_in(&self, bytes: ByteStream, expected: Option<(Sha256, u64)>) -> Result<Staged, WriteError> {
+    async fn take_in(&self, bytes: ByteStream, expected: Option<(Option<Sha256>, u64)>) -> Result<Staged, WriteError> {
         let taking = Taking(&self.taking);
+        self.announced.lock().unwrap().push(expected.map(|(_, size)| size));
         taking.0.fetch_add(1, Ordering::SeqCst);
         let bytes = bytes.inspect_ok(|piece| {
             self.largest_piece.fetch_max(piece.len(), Ordering::SeqCst);
@@ -228,7 +236,7 @@ impl Authoring for WritingHub {
             std::future::pending::<()>().await;
         }
         let actual = (Sha256(sha2::Sha256::digest(&all).into()), all.len() as u64);
-        if expected.is_some_and(|expected| expected != actual) {
+        if expected.is_some_and(|(sha256, size)| size != actual.1 || sha256.is_some_and(|sha256| sha256 != actual.0)) {
             let (expected, actual) = (format!("{expected:?}"), format!("{actual:?}"));
             return Err(WriteError::WrongContent { expected, actual });
         }

@@ -169,3 +169,21 @@ async fn a_large_file_is_handed_over_in_small_pieces() {
     let largest = cas.hub.largest_piece.load(Ordering::SeqCst);
     assert!(largest <= (1 << 20) + (128 << 10), "{largest}");
 }
+
+#[tokio::test]
+async fn the_node_hears_how_long_a_file_is_even_if_its_sha256_is_not_known() {
+    let cas = Cas::start().await;
+    let ticket = cas.upload().await;
+    let xorb = Xorb::new(&[&[0; 100_000]]);
+    assert_eq!(cas.send_xorb(&ticket, &xorb).await.status, 200);
+    // A shard can say that one xorb is a file of any length.
+    let file = File::new(&[(&xorb, 0..1), (&xorb, 0..1), (&xorb, 0..1)]);
+    let mut shard = shard(&[&file]);
+    let (header, record) = (48, 48);
+    shard[header + 32..header + 36].copy_from_slice(&(1_u32 << 31).to_le_bytes());
+    let sha256 = header + record * (1 + 2 * file.terms.len());
+    shard.drain(sha256..sha256 + record);
+    assert_eq!(cas.post(&ticket, "/v1/shards", &shard).await.status, 200);
+    assert_eq!(cas.taken(&file).unwrap(), [0; 300_000]);
+    assert_eq!(*cas.hub.announced.lock().unwrap(), [Some(300_000)]);
+}

@@ -201,7 +201,10 @@ async fn a_token_writes_in_its_own_namespace_and_only_if_it_may() {
     }
     let elsewhere = make(&hub, &second, "demo", Visibility::Public).await;
     assert_eq!(elsewhere, format!("{}/demo", second.name));
+    assert!(hub.is_valid(&second).await && hub.is_valid(&reader).await);
+    assert!(!hub.is_valid(&Account { created: second.created + 1, ..second.clone() }).await, "another of that name");
     tokens::revoke(host.home(), "second").unwrap();
+    assert!(!hub.is_valid(&second).await && hub.is_valid(&reader).await);
     assert_eq!(hub.account(&text).await, None, "a running node sees that a token was revoked");
     assert_eq!(hub.account("hf_nonsense").await, None);
 }

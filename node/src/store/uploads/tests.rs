@@ -34,7 +34,7 @@ async fn bytes_of_any_size_are_hashed_on_the_way_and_move_into_the_store() {
     for size in [0, 1, 16 << 10, (16 << 10) + 1, 1 << 20, (1 << 20) + 1, 5 << 20] {
         let bytes = noise(size);
         let (hash, size) = (sha256(&bytes), size as u64);
-        let taken = store.take_in(pieces(&bytes), Some((hash, size))).await.unwrap();
+        let taken = store.take_in(pieces(&bytes), Some((Some(hash), size))).await.unwrap();
         assert_eq!(taken, Taken { sha256: hash, blake3: BlobHash::of(&bytes), size });
         assert_eq!(store.stored(hash).await.unwrap(), Some(taken), "{size}");
         assert!(store.bring_in(taken.blake3, size).await.unwrap());
@@ -89,14 +89,23 @@ async fn an_upload_that_is_wrong_or_breaks_off_leaves_nothing() {
     let (store, home, _dir) = lab().await;
     let bytes = noise(3 << 20);
     let (right, size) = (sha256(&bytes), bytes.len() as u64);
-    for expected in [(Sha256([1; 32]), size), (right, size - 1), (right, size + 1), (right, 0)] {
+    for (sha256, size) in [
+        (Some(Sha256([1; 32])), size),
+        (Some(right), size - 1),
+        (Some(right), size + 1),
+        (Some(right), 0),
+        (None, size - 1),
+    ] {
+        let expected = (sha256, size);
         let refused = store.take_in(pieces(&bytes), Some(expected)).await;
         assert!(matches!(refused, Err(TakeInError::WrongContent { .. })), "{expected:?}: {refused:?}");
     }
     let gone = stream::iter([Err(io::Error::other("gone"))]);
     let refused = store.take_in(pieces(&bytes).chain(gone), None).await;
     assert!(matches!(refused, Err(TakeInError::BrokenOff(_))));
-    let refused = store.take_in(pieces(&bytes), Some((right, u64::MAX))).await;
+    let refused = store.take_in(pieces(&bytes), Some((Some(right), u64::MAX))).await;
+    assert!(matches!(refused, Err(TakeInError::NoRoom(_))));
+    let refused = store.take_in(pieces(&bytes), Some((None, u64::MAX))).await;
     assert!(matches!(refused, Err(TakeInError::NoRoom(_))));
     let stalled = pieces(&bytes).chain(stream::pending());
     assert!(tokio::time::timeout(Duration::from_millis(50), store.take_in(stalled, None)).await.is_err());
