@@ -15,6 +15,8 @@ const MAX_BYTES: usize = 32 << 20;
 const OVERHEAD: usize = 64;
 /// How many large headers are in memory at once; each has up to 16 MiB.
 const MAX_READERS: usize = 4;
+/// How many answers are gathered at once from the headers of many files; each has up to 32 MiB.
+const MAX_GATHERERS: usize = 4;
 
 /// What can be told of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,11 +42,17 @@ pub(crate) enum Fact {
 pub(crate) struct Facts {
     kept: Kept<(Fact, BlobHash), Arc<Value>>,
     readers: Semaphore,
+    /// Apart, as whoever gathers waits for peers.
+    gatherers: Semaphore,
 }
 
 impl Facts {
     pub(crate) fn new() -> Self {
-        Self { kept: Kept::new(MAX_BYTES), readers: Semaphore::new(MAX_READERS) }
+        Self {
+            kept: Kept::new(MAX_BYTES),
+            readers: Semaphore::new(MAX_READERS),
+            gatherers: Semaphore::new(MAX_GATHERERS),
+        }
     }
 
     /// Returns a fact, if it is kept; `null` is one too: the file says nothing.
@@ -57,6 +65,11 @@ impl Facts {
         let (bytes, value) = (weight(&value), Arc::new(value));
         self.kept.keep((fact, file), value.clone(), bytes);
         value
+    }
+
+    /// Waits for room to gather the headers of many files into one answer.
+    pub(crate) async fn gathering(&self) -> Option<SemaphorePermit<'_>> {
+        self.gatherers.acquire().await.ok()
     }
 
     /// Waits for room to hold a large header in memory.
@@ -78,6 +91,8 @@ fn weight(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn file(n: u32) -> BlobHash {
@@ -92,6 +107,16 @@ mod tests {
         assert!(facts.get(Fact::Card, file(1)).is_none() && facts.get(Fact::Text, file(2)).is_none());
         facts.keep(Fact::Text, file(1), Value::Null);
         assert_eq!(facts.get(Fact::Text, file(1)).as_deref(), Some(&Value::Null));
+    }
+
+    #[tokio::test]
+    async fn who_gathers_headers_keeps_nobody_from_reading_one() {
+        let facts = Facts::new();
+        let mut gathering = Vec::new();
+        for _ in 0..MAX_GATHERERS {
+            gathering.push(facts.gathering().await);
+        }
+        assert!(facts.turn().now_or_never().is_some() && facts.gathering().now_or_never().is_none());
     }
 
     #[test]

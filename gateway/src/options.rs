@@ -47,7 +47,7 @@ pub struct XetOptions {
     pub per_token: u64,
     /// How many bytes all of them together may take.
     pub total: u64,
-    /// How many bytes to keep that are in files already, for the rest of an upload to refer to.
+    /// How many bytes of each token to keep that are in files already, for the rest of an upload to refer to.
     pub kept: u64,
 }
 

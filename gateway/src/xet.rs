@@ -47,10 +47,13 @@ use crate::{
 
 /// How many xorbs are taken at once; each takes about a megabyte of memory.
 const XORBS_AT_ONCE: usize = 64;
-/// How many shards are taken at once; each is in memory until its files are in.
+/// From how many shards files are taken at once.
 const SHARDS_AT_ONCE: usize = 3;
-/// How long an upload waits for its turn; then the client is told to try again.
-const TURN_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How many bytes of shards are in memory, those that are still coming too: of three whole ones and more.
+const SHARD_BYTES: usize = 512 << 20;
+/// How long an upload waits for its turn; then the client is told to try again. It listens for five minutes, of which its
+/// turn itself takes most.
+const TURN_WITHIN: Duration = Duration::from_secs(45);
 
 /// What the routes of Xet share.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ pub(crate) struct Xet {
     staging: Arc<Staging>,
     xorbs: Arc<Semaphore>,
     shards: Arc<Semaphore>,
+    shard_bytes: Arc<Semaphore>,
 }
 
 impl Xet {
@@ -69,13 +73,19 @@ impl Xet {
             staging: Arc::new(Staging::new(folder, options.xet.clone())),
             xorbs: Arc::new(Semaphore::new(XORBS_AT_ONCE)),
             shards: Arc::new(Semaphore::new(SHARDS_AT_ONCE)),
+            shard_bytes: Arc::new(Semaphore::new(SHARD_BYTES)),
         }
     }
 }
 
 /// Waits for a turn, not for ever.
 async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CasError> {
-    match timeout(TURN_WITHIN, turns.clone().acquire_owned()).await {
+    turns_of(turns, 1).await
+}
+
+/// Waits for so many turns at once.
+async fn turns_of(turns: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, CasError> {
+    match timeout(TURN_WITHIN, turns.clone().acquire_many_owned(count)).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) | Err(_) => Err(CasError::Busy),
     }

@@ -26,7 +26,7 @@ const MAX_ANSWER: usize = 32 << 20;
 pub(crate) async fn headers(State(gateway): State<Gateway>, target: Target) -> Result<Response, ApiError> {
     let path = target.revision();
     let snapshot = target.at(&gateway, "main").await?;
-    let _turn = gateway.facts.turn().await;
+    let _turn = gateway.facts.gathering().await;
     let answer = gather(&gateway, &snapshot, &path).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -40,18 +39,6 @@ impl Incoming {
         }
         Ok(batch)
     }
-
-    /// Returns all of it.
-    pub(super) async fn all(mut self) -> Result<Bytes, CasError> {
-        let mut all = Vec::new();
-        loop {
-            let batch = self.next(1 << 20).await?;
-            if batch.is_empty() {
-                return Ok(all.into());
-            }
-            all.extend_from_slice(&batch);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -61,6 +48,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
+    use bytes::Bytes;
     use futures::stream;
 
     use super::*;

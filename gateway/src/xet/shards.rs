@@ -33,7 +33,7 @@ use super::{
     body::Incoming,
     error::CasError,
     shard::{self, Files, MAX_SHARD},
-    turn,
+    turn, turns_of,
 };
 use crate::Gateway;
 
@@ -41,6 +41,8 @@ use crate::Gateway;
 const MAX_CHUNKS: u64 = 1 << 26;
 /// How long a shard may take to come.
 const SHARD_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How many bytes of a shard are taken at a time.
+const BATCH: usize = 1 << 20;
 /// How often a waiting client hears something.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -84,6 +86,24 @@ fn last_line(result: Result<(), CasError>) -> Value {
     }
 }
 
+/// Takes a shard into memory, as much of which is held as has come.
+async fn arrive(gateway: &Gateway, mut body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), CasError> {
+    let (mut bytes, mut room) = (Vec::new(), None::<OwnedSemaphorePermit>);
+    loop {
+        let batch = body.next(BATCH).await?;
+        if batch.is_empty() {
+            return Ok((bytes.into(), room));
+        }
+        let more =
+            turns_of(&gateway.xet.shard_bytes, u32::try_from(batch.len()).map_err(|_| CasError::TooLarge)?).await?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        bytes.extend_from_slice(&batch);
+    }
+}
+
 /// A shard that was read once and is well formed.
 struct Shard {
     gateway: Gateway,
@@ -92,18 +112,19 @@ struct Shard {
     /// How many files it has, and how many of them are in.
     total: u64,
     done: Arc<AtomicU64>,
-    /// Held until it is done: so many shards are in memory at most.
-    _turn: OwnedSemaphorePermit,
+    /// Held until it is done: so many are worked on at most, and so many bytes are in memory.
+    _held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl Shard {
     async fn receive(gateway: &Gateway, upload: Upload, body: Body) -> Result<Self, CasError> {
+        // Whoever is slow to send keeps nobody from his turn.
+        let arriving = timeout(SHARD_WITHIN, arrive(gateway, Incoming::new(body, MAX_SHARD as u64))).await;
+        let (bytes, room) = arriving.map_err(|_| CasError::BrokenOff)??;
         let turn = turn(&gateway.xet.shards).await?;
-        let bytes = timeout(SHARD_WITHIN, Incoming::new(body, MAX_SHARD as u64).all()).await;
-        let bytes = bytes.map_err(|_| CasError::BrokenOff)??;
         let whole = bytes.clone();
         let total = apart(move || Ok(shard::check(&whole)?)).await?;
-        Ok(Self { gateway: gateway.clone(), upload, bytes, total, done: Arc::default(), _turn: turn })
+        Ok(Self { gateway: gateway.clone(), upload, bytes, total, done: Arc::default(), _held: (turn, room) })
     }
 
     /// Takes its files in, one after another.

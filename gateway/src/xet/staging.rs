@@ -1,8 +1,9 @@
 //! Xorbs between their upload and the shard that says which files they are.
 //!
 //! Each upload has an *area* of its own, so that what one client sends, another can neither use nor remove. A xorb leaves
-//! when its area has been quiet for long enough, and earlier when its files were assembled and room is wanted. Whoever
-//! reads one holds it: its file goes when the last holder lets go.
+//! when its area has been quiet for longer than a ticket holds. One whose files were assembled leaves earlier when
+//! uploads of the same token want its room, and never for another's. Whoever reads one holds it: its file goes when the
+//! last holder lets go.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -25,8 +26,9 @@ use super::{
 };
 use crate::options::XetOptions;
 
-/// How long an area may be quiet until its assembled xorbs go: a client that goes on refers to what it sent before.
-const SETTLED: Duration = Duration::from_secs(10 * 60);
+/// How long an area may be quiet until its assembled xorbs go: a client that goes on, which it can with the ticket it has,
+/// refers to what it sent before.
+const SETTLED: Duration = super::ticket::LIFE;
 /// How long an area may be quiet until all of it goes: the client is not coming back.
 const ABANDONED: Duration = Duration::from_secs(6 * 3600);
 
@@ -99,11 +101,17 @@ struct Area {
 #[derive(Debug, Default)]
 struct State {
     areas: HashMap<AreaId, Area>,
-    /// Xorbs whose files are in, the oldest first, and their bytes.
-    assembled: VecDeque<(AreaId, XetHash)>,
-    assembled_bytes: u64,
+    /// What each owner has that is in files already.
+    assembled: HashMap<String, Assembled>,
     /// Whether somebody sweeps.
     is_swept: bool,
+}
+
+/// The xorbs of one owner whose files are in, the oldest first, and their bytes.
+#[derive(Debug, Default)]
+struct Assembled {
+    xorbs: VecDeque<(AreaId, XetHash)>,
+    bytes: u64,
 }
 
 /// All uploads under way.
@@ -132,13 +140,13 @@ impl Staging {
         &self.limits
     }
 
-    /// Sets room aside for an upload; assembled xorbs make way.
+    /// Sets room aside for an upload; assembled xorbs of the same owner make way.
     pub(super) fn reserve(&self, owner: &str, bytes: u64) -> Result<Reservation, CasError> {
         loop {
             match self.quota.reserve(owner, bytes) {
                 Ok(reserved) => return Ok(reserved),
                 Err(full) => {
-                    if !self.lock().drop_oldest() {
+                    if !self.lock().drop_oldest(owner) {
                         return Err(CasError::NoRoom(full));
                     }
                 }
@@ -187,19 +195,22 @@ impl Staging {
     /// Notes that the files of a shard, which are of these xorbs, are all in.
     pub(super) fn finish(&self, id: &AreaId, shard: blake3::Hash, xorbs: HashSet<XetHash>) {
         let mut state = self.lock();
-        let State { areas, assembled, assembled_bytes, .. } = &mut *state;
+        let State { areas, assembled, .. } = &mut *state;
         if let Some(area) = areas.get_mut(id) {
+            let assembled = assembled.entry(id.owner.clone()).or_default();
             area.used = Instant::now();
             area.finished.insert(shard);
             for hash in xorbs {
                 let Some(held) = area.xorbs.get_mut(&hash) else { continue };
                 if !std::mem::replace(&mut held.is_assembled, true) {
-                    *assembled_bytes += held.xorb.reserved.bytes();
-                    assembled.push_back((id.clone(), hash));
+                    assembled.bytes += held.xorb.reserved.bytes();
+                    assembled.xorbs.push_back((id.clone(), hash));
                 }
             }
         }
-        while state.assembled_bytes > self.limits.kept && state.drop_oldest() {}
+        let is_too_much =
+            |state: &State| state.assembled.get(&id.owner).is_some_and(|own| own.bytes > self.limits.kept);
+        while is_too_much(&state) && state.drop_oldest(&id.owner) {}
     }
 
     /// Has the uploads looked through now and then, as long as there are some.
@@ -227,7 +238,7 @@ impl Staging {
         let quiet = |area: &Area| now.saturating_duration_since(area.used);
         let quiet: HashMap<_, _> = state.areas.iter().map(|(id, area)| (id.clone(), quiet(area))).collect();
         let is_quiet = |id: &AreaId, limit| quiet.get(id).is_some_and(|quiet| *quiet >= limit);
-        state.drop_assembled(|(id, _)| is_quiet(id, SETTLED));
+        state.drop_assembled(|id| is_quiet(id, SETTLED));
         state.areas.retain(|id, area| {
             let is_over = is_quiet(id, ABANDONED) || (area.xorbs.is_empty() && is_quiet(id, SETTLED));
             !is_over
@@ -241,25 +252,30 @@ impl Staging {
 }
 
 impl State {
-    /// Drops the xorb that was assembled first; returns whether there was one.
-    fn drop_oldest(&mut self) -> bool {
-        let Some((id, hash)) = self.assembled.pop_front() else { return false };
+    /// Drops the xorb of an owner that was assembled first; returns whether there was one.
+    fn drop_oldest(&mut self, owner: &str) -> bool {
+        let Some(assembled) = self.assembled.get_mut(owner) else { return false };
+        let Some((id, hash)) = assembled.xorbs.pop_front() else { return false };
         if let Some(held) = self.areas.get_mut(&id).and_then(|area| area.xorbs.remove(&hash)) {
-            self.assembled_bytes = self.assembled_bytes.saturating_sub(held.xorb.reserved.bytes());
+            assembled.bytes = assembled.bytes.saturating_sub(held.xorb.reserved.bytes());
         }
         true
     }
 
-    fn drop_assembled(&mut self, which: impl Fn(&(AreaId, XetHash)) -> bool) {
-        for _ in 0..self.assembled.len() {
-            let Some(next) = self.assembled.pop_front() else { return };
-            if which(&next) {
-                self.assembled.push_front(next);
-                self.drop_oldest();
-            } else {
-                self.assembled.push_back(next);
-            }
+    fn drop_assembled(&mut self, which: impl Fn(&AreaId) -> bool) {
+        for assembled in self.assembled.values_mut() {
+            let Assembled { xorbs, bytes } = assembled;
+            xorbs.retain(|(id, hash)| {
+                if !which(id) {
+                    return true;
+                }
+                if let Some(held) = self.areas.get_mut(id).and_then(|area| area.xorbs.remove(hash)) {
+                    *bytes = bytes.saturating_sub(held.xorb.reserved.bytes());
+                }
+                false
+            });
         }
+        self.assembled.retain(|_, assembled| !assembled.xorbs.is_empty());
     }
 }
 
@@ -308,7 +324,26 @@ mod tests {
         staging.sweep(Instant::now() + ABANDONED);
         assert_eq!(waiting(folder.path()), 0);
         let state = staging.lock();
-        assert!(state.areas.is_empty() && state.assembled.is_empty() && state.assembled_bytes == 0);
+        assert!(state.areas.is_empty() && state.assembled.is_empty());
+    }
+
+    #[test]
+    fn what_is_assembled_makes_way_for_its_owner_only_and_outlives_every_pause_of_a_ticket() {
+        let folder = tempfile::tempdir().unwrap();
+        let mib = 1 << 20;
+        let limits = XetOptions { per_token: 2 * mib, kept: 8 * mib, total: 4 * mib, ..XetOptions::default() };
+        let staging = Staging::new(Some(folder.path().to_owned()), limits);
+        let ada = [stage(&staging, "ada", b"1"), stage(&staging, "ada", b"2")];
+        let bob = [stage(&staging, "bob", b"1"), stage(&staging, "bob", b"2")];
+        let has = |owner, hash| staging.xorb(&area(owner), hash).is_some();
+        staging.finish(&area("ada"), blake3::hash(b"a shard"), HashSet::from(ada));
+        assert!(staging.reserve("bob", 1).is_err() && staging.reserve("carl", 1).is_err());
+        assert!(ada.iter().all(|hash| has("ada", hash)), "they are another's");
+        staging.finish(&area("bob"), blake3::hash(b"a shard"), HashSet::from([bob[0]]));
+        let _reserved = staging.reserve("bob", 1).unwrap();
+        assert!(!has("bob", &bob[0]) && has("bob", &bob[1]) && ada.iter().all(|hash| has("ada", hash)));
+        staging.sweep(Instant::now() + Duration::from_secs(3599));
+        assert!(ada.iter().all(|hash| has("ada", hash)));
     }
 
     #[test]

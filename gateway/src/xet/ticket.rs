@@ -12,7 +12,7 @@ use std::{
 use huddle_protocol::Sha256;
 
 /// How long a ticket holds. Clients want to hear of an hour; they renew it a minute before the end.
-const LIFE: Duration = Duration::from_secs(3600);
+pub(super) const LIFE: Duration = Duration::from_secs(3600);
 
 /// What makes and checks tickets.
 pub(super) struct Seal {

@@ -232,3 +232,26 @@ async fn forged_and_misused_tickets_are_refused() {
     assert_eq!(cas.staged(), 0);
     assert_eq!(cas.send_xorb(&honest, &xorb).await.status, 200);
 }
+
+#[tokio::test]
+async fn who_is_slow_to_send_a_shard_keeps_nobody_from_his_turn() {
+    let cas = Cas::start().await;
+    let ticket = cas.upload().await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(cas.gateway.address).await.unwrap();
+        let head = format!(
+            "POST {}/v1/shards HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: 5000\r\n\r\nx",
+            ticket.base, ticket.token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    sleep(Duration::from_millis(200)).await;
+    let xorb = Xorb::new(&[b"a chunk"]);
+    assert_eq!(cas.send_xorb(&ticket, &xorb).await.status, 200);
+    let file = File::new(&[(&xorb, 0..1)]);
+    let files = [&file];
+    let sending = cas.send_shard(&ticket, &files);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), sending).await.expect("a turn").status, 200);
+}
