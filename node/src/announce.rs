@@ -137,7 +137,6 @@ impl Announcer {
     }
 
     /// Announces these no more, and no longer says that this node provides them. Others forget within two days.
-    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only through the gateway is anything taken back"))]
     pub(crate) async fn withdraw(&self, announcements: Vec<Announcement>) {
         let _ = self.commands.send(Command::Withdraw(announcements)).await; // stopping: nothing is announced any more
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use huddle_protocol::{BlobHash, DenyList, FileEntry, PublicKey, PublisherId, RepoId, Sha256, Signed, Subject};
+use huddle_protocol::{BlobHash, DenyList, FileEntry, PublicKey, PublisherId, RepoId, Signed, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Verdict};
@@ -80,7 +80,8 @@ impl Rules {
     }
 
     /// Judges bytes by their SHA-256.
-    pub(crate) fn sha256(&self, sha256: Sha256) -> Option<Denial> {
+    #[cfg(feature = "gateway")]
+    pub(crate) fn sha256(&self, sha256: huddle_protocol::Sha256) -> Option<Denial> {
         self.judge(&[Subject::Sha256(sha256)])
     }
 

@@ -182,7 +182,7 @@ async fn what_was_published_from_a_file_that_is_gone_can_be_uploaded() {
         }
         assert_eq!(store.blobs.held(blob).await.unwrap(), Held::Missing, "{size}");
         assert_eq!(store.stored(hash).await.unwrap(), None, "a client must send it");
-        store.take_in(pieces(&bytes), Some((hash, length))).await.unwrap();
+        store.take_in(pieces(&bytes), Some((Some(hash), length))).await.unwrap();
         assert!(store.bring_in(blob, length).await.unwrap());
         assert!(store.blobs.owned(blob, length).is_some(), "a copy, wherever the other file went");
         uploaded.push((blob, bytes));
