@@ -17,6 +17,8 @@ pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 pub struct Snapshot {
     /// The repository.
     pub repo: RepoId,
+    /// How the name that the client typed was read, in words; nothing if it typed none.
+    pub name: Option<String>,
     /// Its files and the proof of its revision.
     pub manifest: Arc<Signed<Manifest>>,
     /// Why the node believes it, one reason each, in words.
@@ -48,6 +50,8 @@ pub struct Standing {
     pub is_held: bool,
     /// Its signer is one of this node's keys or was named by the operator.
     pub is_trusted: bool,
+    /// Its name leads to a publisher's own repository, which may be private.
+    pub is_publishers: bool,
 }
 
 /// Why a node cannot answer.

@@ -271,6 +271,7 @@ fn patterns() -> impl Iterator<Item = (String, String)> {
 fn cors() -> CorsLayer {
     let exposed = [
         "x-repo-commit",
+        "x-huddle-name",
         "x-request-id",
         "x-error-code",
         "x-error-message",

@@ -3,6 +3,7 @@
 mod get;
 mod key;
 mod local;
+mod name;
 mod peers;
 mod publish;
 mod session;
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init => local::init(&context),
         Command::Id => local::id(&context),
         Command::Key(key) => key::run(&context, key),
+        Command::Name(name) => name::run(&context, name),
         Command::Token(token) => token::run(&context, token),
         Command::Config(cli::Config::Show) => local::show_config(&context),
         Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,

@@ -5,8 +5,14 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkout::CheckoutError, endpoint::BindError, get::GetError, node::StartError, publish::PublishError,
-    resolve::ResolveError, transfer::FetchError,
+    checkout::CheckoutError,
+    endpoint::BindError,
+    get::GetError,
+    names::{FileError, NameError},
+    node::StartError,
+    publish::PublishError,
+    resolve::ResolveError,
+    transfer::FetchError,
 };
 
 /// Exit codes; scripts rely on them.
@@ -83,6 +89,19 @@ fn resolve_code(error: &ResolveError) -> Code {
     }
 }
 
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::new(name_code(&error), &error)
+    }
+}
+
+fn name_code(error: &NameError) -> Code {
+    match error {
+        NameError::Parse(_) | NameError::File(FileError::Exposed { .. }) => Code::Usage,
+        NameError::File(_) => Code::Unexpected,
+    }
+}
+
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let code = match &error {
@@ -100,7 +119,8 @@ impl From<PublishError> for Failure {
 impl From<GetError> for Failure {
     fn from(error: GetError) -> Self {
         let code = match &error {
-            GetError::Name(_) | GetError::Pattern { .. } => Code::Usage,
+            GetError::Name(error) => name_code(error),
+            GetError::Pattern { .. } => Code::Usage,
             GetError::NothingMatches { .. } => Code::NotFound,
             GetError::Resolve(error) => resolve_code(error),
             GetError::Fetch { source, .. } => match **source {

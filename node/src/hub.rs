@@ -21,13 +21,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::info;
 
 use self::{
-    error::{hub_error, internal, not_found, unavailable},
+    error::{hub_error, internal, name_error, unavailable},
     library::Absent,
 };
 use crate::{
     get::GetError,
     home::check_room,
-    names,
+    names::Named,
     node::Node,
     resolve::{ResolveError, Resolved},
     together::Together,
@@ -76,13 +76,14 @@ struct NodeHub {
 #[async_trait]
 impl Hub for NodeHub {
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
-        let repo = self.named(kind, id)?;
-        Ok(self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?))
+        let Named { repo, step } = self.named(kind, id)?;
+        let seen = self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?);
+        Ok(Snapshot { name: Some(step.sentence()), ..seen })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
-        let repo = self.named(kind, id)?;
-        let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
+        let repo = self.named(kind, id)?.repo;
+        let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(&repo.hub_id(), &error))?;
         let refs = heads.iter().flat_map(|head| head.refs());
         Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
     }
@@ -101,13 +102,13 @@ impl Hub for NodeHub {
     }
 
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
-        let Ok(repo) = self.named(kind, id) else { return Standing::default() };
+        let Ok(Named { repo, .. }) = self.named(kind, id) else { return Standing::default() };
         let (resolver, heads) = (self.node.resolver(), self.node.store().index.heads(&repo));
         let is_trusted = match repo.publisher() {
             Some(publisher) => self.node.identity().publisher_ids().contains(&publisher) || resolver.names(publisher),
             None => heads.iter().any(|head| resolver.is_believed(&repo, head.signer())),
         };
-        Standing { is_held: !heads.is_empty(), is_trusted }
+        Standing { is_held: !heads.is_empty(), is_trusted, is_publishers: repo.publisher().is_some() }
     }
 
     async fn is_here(&self, file: &FileEntry) -> bool {
@@ -146,9 +147,13 @@ impl NodeHub {
     }
 
     /// Reads the name of a repository; an old one leads to the one it has now.
-    fn named(&self, kind: RepoKind, id: &str) -> Result<RepoId, HubError> {
-        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
-        Ok(self.node.store().offer.renamed(&repo).unwrap_or(repo))
+    ///
+    /// From here on only the key counts: answers show it in place of the name that the client typed. It is the same in
+    /// listings, stays right when the name book changes, and nothing that is kept by it mixes with what another hub has
+    /// under that name.
+    fn named(&self, kind: RepoKind, id: &str) -> Result<Named, HubError> {
+        let Named { repo, step } = self.node.names().repo(kind, id).map_err(|error| name_error(id, &error))?;
+        Ok(Named { repo: self.node.store().offer.renamed(&repo).unwrap_or(repo), step })
     }
 
     /// Returns a revision as the gateway sees it. One that is only in private repositories is private under any name.
@@ -157,7 +162,7 @@ impl NodeHub {
         let is_private = offer.is_private(&resolved.repo) || offer.withholds(resolved.hash);
         let visibility = if is_private { Visibility::Private } else { Visibility::Public };
         let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Snapshot { repo: resolved.repo, manifest: resolved.manifest, reasons, visibility }
+        Snapshot { repo: resolved.repo, name: None, manifest: resolved.manifest, reasons, visibility }
     }
 
     async fn resolve(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, HubError> {

@@ -23,7 +23,7 @@ pub mod identity;
 mod limited;
 pub mod limits;
 mod log;
-mod names;
+pub mod names;
 pub mod node;
 pub mod output;
 pub mod path;

@@ -26,6 +26,7 @@ use crate::{
     home::{Home, HomeError, HomeLock},
     identity::{Identity, KeyError},
     limited::{CONNECTIONS, Limited},
+    names::Names,
     resolve::{Recent, Resolver},
     store::{
         Store, StoreError, UPLOADS_KEPT,
@@ -99,6 +100,7 @@ struct Inner {
     home: Home,
     config: Config,
     identity: Identity,
+    names: Names,
     resolver: Resolver,
     announcer: Announcer,
     endpoint: Endpoint,
@@ -198,6 +200,7 @@ impl Node {
             gateway: OnceLock::new(),
         };
         let node = Self(Arc::new(Inner {
+            names: Names::new(&home),
             home,
             config,
             identity,
@@ -369,6 +372,10 @@ impl Node {
 
     pub(crate) fn network(&self) -> &Network {
         &self.0.resolver.network
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.0.names
     }
 
     pub(crate) fn resolver(&self) -> &Resolver {

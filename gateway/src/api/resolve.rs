@@ -4,7 +4,7 @@
 //! it sends the pointer that git holds in place of the content.
 
 use axum::{extract::State, response::Response};
-use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use huddle_protocol::{FileEntry, lfs_pointer};
 
 use super::content::{Answer, send_bytes, send_file};
@@ -12,6 +12,8 @@ use crate::{
     Gateway, error::ApiError, header as safe, host::Origin, hub::Snapshot, query::Query, target::Target, xet::tokens,
 };
 
+/// How the name of the repository was read.
+pub(super) const NAME: HeaderName = HeaderName::from_static("x-huddle-name");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -66,14 +68,16 @@ async fn find(gateway: &Gateway, target: &Target) -> Result<(Snapshot, FileEntry
 /// Returns the headers that do not depend on conditions and ranges.
 fn describe(snapshot: &Snapshot, entry: &FileEntry, content_type: HeaderValue, request: &Parts) -> HeaderMap {
     let is_download = Query::parse(request.uri.query().unwrap_or_default().as_bytes()).flag("download");
+    let named = snapshot.name.as_deref().map(|name| (NAME, safe::text(name)));
     let disposition = safe::disposition(if is_download { "attachment" } else { "inline" }, entry.path.name());
-    HeaderMap::from_iter([
-        (header::HeaderName::from_static("x-repo-commit"), safe::text(&snapshot.manifest.revision().to_string())),
+    let headers = [
+        (HeaderName::from_static("x-repo-commit"), safe::text(&snapshot.manifest.revision().to_string())),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (header::CONTENT_DISPOSITION, disposition),
         (header::CONTENT_TYPE, content_type),
         // The files are a stranger's: a browser must not run them in the name of this gateway.
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-    ])
+    ];
+    headers.into_iter().chain(named).collect()
 }

@@ -120,7 +120,7 @@ impl FakeRepo {
 
     fn snapshot(&self, manifest: Arc<Signed<Manifest>>) -> Snapshot {
         let reasons = vec!["it is a test".to_owned()];
-        Snapshot { repo: self.repo().clone(), manifest, reasons, visibility: self.visibility }
+        Snapshot { repo: self.repo().clone(), manifest, reasons, name: None, visibility: self.visibility }
     }
 }
 
@@ -163,6 +163,8 @@ pub(crate) struct FakeHub {
     /// What was uploaded.
     blobs: Mutex<BTreeMap<Sha256, Bytes>>,
     fault: Option<Fault>,
+    /// What its user calls a publisher, and the key.
+    alias: Option<(String, String)>,
     standing: Standing,
     is_here: bool,
     /// How often a file was opened.
@@ -195,7 +197,8 @@ impl FakeHub {
             repos: Mutex::new(repos),
             blobs: Mutex::default(),
             fault: None,
-            standing: Standing { is_held: true, is_trusted: true },
+            alias: None,
+            standing: Standing { is_held: true, is_trusted: true, is_publishers: false },
             is_here: true,
             reads: AtomicUsize::default(),
             chunks: Arc::default(),
@@ -212,6 +215,19 @@ impl FakeHub {
         Self { standing, is_here: false, ..self }
     }
 
+    /// Lets its user call a publisher `name`.
+    pub(crate) fn calls(self, name: &str, publisher: &str) -> Self {
+        Self { alias: Some((name.to_owned(), publisher.to_owned())), ..self }
+    }
+
+    /// Returns the name by the publisher's key.
+    fn named(&self, id: &str) -> String {
+        match (&self.alias, id.split_once('/')) {
+            (Some((alias, publisher)), Some((org, name))) if org == alias => format!("{publisher}/{name}"),
+            _ => id.to_owned(),
+        }
+    }
+
     async fn repo(&self, kind: RepoKind, id: &str) -> Result<FakeRepo, HubError> {
         match &self.fault {
             Some(Fault::Refuses(error)) => return Err(error.clone()),
@@ -219,6 +235,7 @@ impl FakeHub {
             Some(Fault::Panics) => panic!("as the test wished"),
             _ => {}
         }
+        let id = &self.named(id);
         self.repos
             .lock()
             .unwrap()
@@ -247,7 +264,8 @@ impl Hub for FakeHub {
             }
         });
         let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?.clone();
-        Ok(repo.snapshot(manifest))
+        let name = Some(if self.named(id) == id { "as it is" } else { "by its alias" }.to_owned());
+        Ok(Snapshot { name, ..repo.snapshot(manifest) })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
@@ -279,8 +297,8 @@ impl Hub for FakeHub {
         Ok(commits.into_iter().find(|manifest| Some(manifest.revision()) == parent))
     }
 
-    async fn standing(&self, _: RepoKind, _: &str) -> Standing {
-        self.standing
+    async fn standing(&self, _: RepoKind, id: &str) -> Standing {
+        Standing { is_publishers: self.named(id) != id, ..self.standing }
     }
 
     async fn is_here(&self, _: &FileEntry) -> bool {

@@ -6,6 +6,7 @@ use huddle_gateway::{HubError, WriteError};
 use tracing::error;
 
 use crate::{
+    names::NameError,
     publish::PublishError,
     resolve::ResolveError,
     store::{StoreError, TakeInError},
@@ -23,6 +24,13 @@ pub(super) fn hub_error(id: &str, error: &ResolveError) -> HubError {
         }
         ResolveError::Unreachable { .. } | ResolveError::Network(_) => unavailable(error),
         ResolveError::Store(_) => internal(error),
+    }
+}
+
+pub(super) fn name_error(id: &str, error: &NameError) -> HubError {
+    match error {
+        NameError::Parse(error) => not_found(id, error),
+        NameError::File(error) => internal(error),
     }
 }
 

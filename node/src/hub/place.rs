@@ -9,7 +9,7 @@ use super::{
     NodeHub,
     error::{forbidden, internal, invalid, no_revision, not_found, write_error},
 };
-use crate::{events::Events, names, publish::Turn};
+use crate::{events::Events, publish::Turn};
 
 impl NodeHub {
     /// Returns the repository an account names, which exists, and the key that signs for it.
@@ -29,7 +29,7 @@ impl NodeHub {
                 who.token
             )));
         }
-        let repo = names::repo(kind, id).map_err(invalid)?;
+        let repo = self.node.names().repo(kind, id).map_err(invalid)?.repo;
         let Some(publisher) = repo.publisher().filter(|publisher| publisher.to_string() == who.name) else {
             return Err(forbidden(format!(
                 "the token `{}` writes below {}/ only; for another publisher key, `huddle token create <name> --key <key> \

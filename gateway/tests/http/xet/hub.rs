@@ -130,7 +130,13 @@ impl Hub for WritingHub {
             return self.now().snapshot(kind, id, revision).await;
         }
         let manifest = self.huge.clone();
-        Ok(Snapshot { repo: manifest.repo().clone(), manifest, reasons: vec![], visibility: Visibility::Public })
+        Ok(Snapshot {
+            repo: manifest.repo().clone(),
+            manifest,
+            reasons: vec![],
+            name: None,
+            visibility: Visibility::Public,
+        })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
