@@ -49,7 +49,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init => local::init(&context),
         Command::Id => local::id(&context),
         Command::Key(key) => key::run(&context, key),
-        Command::Name(name) => name::run(&context, name),
+        Command::Name(name) if !name.asks() => name::run(&context, name),
         Command::Token(token) => token::run(&context, token),
         Command::Config(cli::Config::Show) => local::show_config(&context),
         Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
@@ -69,6 +69,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
             let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
             output::print(&resolution, context.json)
         }
+        Command::Name(name) => name::ask(context, name, bars).await,
         Command::Peers(peers) => peers::run(context, peers, bars).await,
         _ => {
             let status: Status = session::running(context).await?.call(Call::Status, bars).await?;

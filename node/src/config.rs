@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
-const SECTIONS: [&str; 5] = ["network", "gateway", "publisher", "trust", "limits"];
+const SECTIONS: [&str; 6] = ["network", "gateway", "publisher", "names", "trust", "limits"];
 
 /// Everything a node can be told. `examples/config.toml` shows each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Who signs what is published here.
     pub publisher: Publisher,
+    /// How names of publishers are read.
+    pub names: Names,
     /// Whose word is believed.
     pub trust: Trust,
     /// How much is moved, how fast.
@@ -108,6 +110,18 @@ pub struct Publisher {
     pub email: String,
 }
 
+/// How names of publishers are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Names {
+    /// Whether a name that may be a domain is looked up as one.
+    pub domains: bool,
+    /// Name servers to ask; the system's if there are none.
+    pub dns: Vec<SocketAddr>,
+    /// The URL of the file that says whose a domain is, with `{domain}` where the domain belongs.
+    pub well_known: String,
+}
+
 /// Whose word is believed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -163,6 +177,13 @@ impl Default for Gateway {
             requests_per_second: number(100),
             cold_files: number(8),
         }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let well_known = "https://{domain}/.well-known/huddle".to_owned();
+        Self { domains: true, dns: Vec::new(), well_known }
     }
 }
 

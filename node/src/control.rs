@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huddle_protocol::NodeId;
+use huddle_protocol::{NodeId, PublisherName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
@@ -61,6 +61,8 @@ pub enum Call {
     Forgive(NodeId),
     /// Answers [`Resolution`](crate::report::Resolution).
     Resolve(String),
+    /// Answers a [`Pin`](crate::names::domain::Pin), or nothing if the domain names nobody.
+    Domain(PublisherName),
     /// Answers [`Published`](crate::publish::Published).
     Publish(Publish),
     /// Answers [`Got`](crate::get::Got).
@@ -86,6 +88,7 @@ impl Call {
             Self::Peers => value(&node.peers().await),
             Self::Forgive(peer) => value(&node.forgive(peer)),
             Self::Resolve(name) => value(&node.explain(&name).await?),
+            Self::Domain(domain) => value(&node.names().check(&domain).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
             Self::Get(get) => value(&node.get(get, events).await?),
         }

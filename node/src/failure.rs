@@ -8,7 +8,7 @@ use crate::{
     checkout::CheckoutError,
     endpoint::BindError,
     get::GetError,
-    names::{FileError, NameError},
+    names::{FileError, NameError, domain::DomainError},
     node::StartError,
     publish::PublishError,
     resolve::ResolveError,
@@ -98,7 +98,10 @@ impl From<NameError> for Failure {
 fn name_code(error: &NameError) -> Code {
     match error {
         NameError::Parse(_) | NameError::File(FileError::Exposed { .. }) => Code::Usage,
-        NameError::File(_) => Code::Unexpected,
+        NameError::File(_) | NameError::Domain(DomainError::File(_)) => Code::Unexpected,
+        NameError::NoDomain { .. } | NameError::NotAsked => Code::Usage,
+        NameError::Domain(DomainError::Several { .. }) => Code::Verification,
+        NameError::Domain(_) => Code::Unreachable,
     }
 }
 
@@ -142,6 +145,7 @@ impl From<StartError> for Failure {
         let code = match &error {
             StartError::Bootstrap { .. }
             | StartError::Attestor { .. }
+            | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,
             _ => Code::Unexpected,

@@ -129,7 +129,7 @@ impl Node {
     /// # Errors
     /// See [`GetError`]; what was fetched before stays in the store, and the next try goes on from there.
     pub async fn get(&self, get: Get, events: &Events) -> Result<Got, GetError> {
-        let (Named { repo, step }, revision) = self.names().read(&get.repo)?;
+        let (Named { repo, step }, revision) = self.names().read(&get.repo).await?;
         let (include, exclude) = (patterns(&get.include)?, patterns(&get.exclude)?);
         events.step(format!("looking for {repo}@{revision}")).await;
         let resolved = self.resolver().resolve(&repo, &revision).await?;

@@ -78,6 +78,11 @@ impl Home {
         self.0.join("names.json")
     }
 
+    /// Returns the file of what domains named when they were asked.
+    pub fn domains(&self) -> PathBuf {
+        self.0.join("domains.json")
+    }
+
     /// Returns the file that says which repositories are private, renamed or taken back.
     pub fn repositories(&self) -> PathBuf {
         self.0.join("repositories.json")

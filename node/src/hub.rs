@@ -76,13 +76,13 @@ struct NodeHub {
 #[async_trait]
 impl Hub for NodeHub {
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
-        let Named { repo, step } = self.named(kind, id)?;
+        let Named { repo, step } = self.named(kind, id).await?;
         let seen = self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?);
         Ok(Snapshot { name: Some(step.sentence()), ..seen })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
-        let repo = self.named(kind, id)?.repo;
+        let repo = self.named(kind, id).await?.repo;
         let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(&repo.hub_id(), &error))?;
         let refs = heads.iter().flat_map(|head| head.refs());
         Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
@@ -102,7 +102,8 @@ impl Hub for NodeHub {
     }
 
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
-        let Ok(Named { repo, .. }) = self.named(kind, id) else { return Standing::default() };
+        let Ok(Named { repo, .. }) = self.node.names().known(kind, id) else { return Standing::default() };
+        let repo = self.node.store().offer.renamed(&repo).unwrap_or(repo);
         let (resolver, heads) = (self.node.resolver(), self.node.store().index.heads(&repo));
         let is_trusted = match repo.publisher() {
             Some(publisher) => self.node.identity().publisher_ids().contains(&publisher) || resolver.names(publisher),
@@ -151,8 +152,8 @@ impl NodeHub {
     /// From here on only the key counts: answers show it in place of the name that the client typed. It is the same in
     /// listings, stays right when the name book changes, and nothing that is kept by it mixes with what another hub has
     /// under that name.
-    fn named(&self, kind: RepoKind, id: &str) -> Result<Named, HubError> {
-        let Named { repo, step } = self.node.names().repo(kind, id).map_err(|error| name_error(id, &error))?;
+    async fn named(&self, kind: RepoKind, id: &str) -> Result<Named, HubError> {
+        let Named { repo, step } = self.node.names().repo(kind, id).await.map_err(|error| name_error(id, &error))?;
         Ok(Named { repo: self.node.store().offer.renamed(&repo).unwrap_or(repo), step })
     }
 

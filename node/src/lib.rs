@@ -34,7 +34,6 @@ pub mod resolve;
 pub mod store;
 #[cfg(test)]
 mod testing;
-#[cfg(feature = "gateway")]
 mod together;
 pub mod tokens;
 pub mod transfer;

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
 pub(crate) use self::{
-    names::{AddedName, ImportedNames, Names, RemovedName},
+    names::{AddedName, Domain, ForgottenDomain, ImportedNames, Names, RemovedName},
     tokens::{NewToken, Revoked, Tokens},
 };
 use crate::{

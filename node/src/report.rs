@@ -180,7 +180,7 @@ impl Node {
     /// # Errors
     /// If the name leads nowhere.
     pub async fn explain(&self, text: &str) -> Result<Resolution, crate::failure::Failure> {
-        let (Named { repo, step }, revision) = self.names().read(text)?;
+        let (Named { repo, step }, revision) = self.names().read(text).await?;
         let resolved = self.resolver().resolve(&repo, &revision).await?;
         Ok(self.describe(resolved, step).await?)
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use huddle_protocol::PublisherId;
+use huddle_protocol::{PublisherId, PublisherName};
+
+use super::Network;
 
 /// `huddle name`.
 #[derive(Debug, Subcommand)]
@@ -27,13 +29,32 @@ pub enum Name {
         #[arg(long)]
         force: bool,
     },
-    /// List the names.
+    /// List the names, and what is remembered of domains.
     List,
-    /// Forget a name.
-    #[command(after_help = "Example:\n  huddle name remove stanford")]
+    /// Forget a name, or what is remembered of a domain.
+    #[command(after_help = "Examples:\n  huddle name remove stanford\n  huddle name remove stanford.edu")]
     Remove {
         /// The name.
         name: String,
+    },
+    /// Ask a domain now whose it is, and remember the key it names.
+    ///
+    /// Nothing needs it: a name such as `stanford.edu/alpaca` is looked up when it is used, and again when it is old.
+    #[command(after_help = "Example:\n  huddle name check stanford.edu")]
+    Check {
+        /// The domain.
+        domain: PublisherName,
+        /// How to reach others, if no node runs.
+        #[command(flatten)]
+        network: Network,
+    },
+    /// Believe the key that a domain names now, in place of the one it named before.
+    ///
+    /// A domain that names another key may have been taken over. Until you say this, the old key stays in use.
+    #[command(after_help = "Example:\n  huddle name trust-change stanford.edu")]
+    TrustChange {
+        /// The domain.
+        domain: String,
     },
     /// Write the name book for somebody else.
     #[command(after_help = "Example:\n  huddle name export names.json")]
@@ -52,4 +73,11 @@ pub enum Name {
         #[arg(long)]
         force: bool,
     },
+}
+
+impl Name {
+    /// Reports whether somebody has to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self, Self::Check { .. })
+    }
 }

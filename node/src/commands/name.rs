@@ -6,19 +6,31 @@ use std::{
     path::Path,
 };
 
-use super::Context;
+use super::{Context, session};
 use crate::{
     cli::Name,
+    control::Call,
     failure::{Code, Failure},
     names::{
         FileError,
         book::{self, Book, BookError},
+        domain::{self, Pin, PinError, Pins},
     },
     output,
+    progress::Bars,
 };
 
 /// The largest file that is taken in, in bytes.
 const MAX_FILE: u64 = 4 << 20;
+
+/// Does what needs somebody to ask.
+pub(super) async fn ask(context: &Context, name: Name, bars: Bars) -> Result<(), Failure> {
+    let Name::Check { domain, network } = name else { return run(context, name) };
+    let session = session::open(context, &network).await?;
+    let pin: Option<Pin> = session.call(Call::Domain(domain.clone()), bars).await?;
+    let nobody = || Failure::text(Code::NotFound, format!("{domain} names no publisher, neither by DNS nor by HTTPS"));
+    output::print(&output::Domain(pin.ok_or_else(nobody)?), context.json)
+}
 
 pub(super) fn run(context: &Context, name: Name) -> Result<(), Failure> {
     let home = &context.home;
@@ -29,11 +41,20 @@ pub(super) fn run(context: &Context, name: Name) -> Result<(), Failure> {
         }
         Name::List => {
             let book = Book::read(home).map_err(|error| failure(error.into()))?;
-            output::print(&output::Names { names: book.names }, context.json)
+            let pins = Pins::read(home).map_err(|error| failure(error.into()))?;
+            output::print(&output::Names { names: book.names, domains: pins.domains }, context.json)
         }
-        Name::Remove { name } => {
-            let entry = book::remove(home, &name).map_err(failure)?;
-            output::print(&output::RemovedName(entry), context.json)
+        Name::Remove { name } => match book::remove(home, &name) {
+            Err(BookError::Unknown { .. }) if name.contains('.') => {
+                let pin = domain::forget(home, &name).map_err(pin_failure)?;
+                output::print(&output::ForgottenDomain(pin), context.json)
+            }
+            removed => output::print(&output::RemovedName(removed.map_err(failure)?), context.json),
+        },
+        Name::Check { .. } => Ok(()), // see `ask`
+        Name::TrustChange { domain } => {
+            let pin = domain::trust_change(home, &domain).map_err(pin_failure)?;
+            output::print(&output::Domain(pin), context.json)
         }
         Name::Export { file } => {
             let book = Book::read(home).map_err(|error| failure(error.into()))?;
@@ -70,6 +91,15 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
     let mut failure = Failure::text(Code::Usage, format!("cannot {what} {}", path.display()));
     failure.causes.push(error.to_string());
     failure
+}
+
+fn pin_failure(error: PinError) -> Failure {
+    let code = match &error {
+        PinError::Unknown { .. } => Code::NotFound,
+        PinError::File(FileError::Damaged { .. } | FileError::Io { .. }) => Code::Unexpected,
+        _ => Code::Usage,
+    };
+    Failure::new(code, &error)
 }
 
 fn failure(error: BookError) -> Failure {

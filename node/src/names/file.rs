@@ -4,6 +4,8 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,6 +14,9 @@ use crate::home::{create_private_dir, write_private};
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_FILE: u64 = 4 << 20;
+
+/// How old a change of a file has to be before its time tells it from the next one.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Why a file of names is not used.
 #[derive(Debug, thiserror::Error)]
@@ -82,4 +87,55 @@ pub(super) fn lock(path: &Path) -> Result<File, FileError> {
     let lock = lock.map_err(io)?;
     lock.lock().map_err(io)?;
     Ok(lock)
+}
+
+/// A file that is read again only when it changed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Watched<T> {
+    path: PathBuf,
+    kept: Arc<Mutex<Option<Kept<T>>>>,
+}
+
+/// What was read, and the state of the file in which it was.
+type Kept<T> = (Stamp, Arc<T>);
+
+/// What tells one state of a file from another: it is replaced as a whole, so that each has an inode of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: SystemTime,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { inode: metadata.ino(), size: metadata.len(), changed: metadata.modified().ok()? })
+    }
+
+    fn is_settled(&self) -> bool {
+        self.changed.elapsed().is_ok_and(|age| age > SETTLED)
+    }
+}
+
+impl<T: DeserializeOwned + Default> Watched<T> {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, kept: Arc::default() }
+    }
+
+    /// Returns what is in the file now.
+    pub(super) fn read(&self) -> Result<Arc<T>, FileError> {
+        let Some(stamp) = Stamp::of(&self.path) else { return Ok(Arc::default()) };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner); // nothing here panics half-way
+        if let Some((of, value)) = &*kept
+            && *of == stamp
+            && stamp.is_settled()
+        {
+            return Ok(value.clone());
+        }
+        let value: Arc<T> = Arc::new(read(&self.path)?);
+        *kept = Some((stamp, value.clone()));
+        Ok(value)
+    }
 }

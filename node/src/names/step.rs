@@ -3,7 +3,7 @@
 use huddle_protocol::PublisherName;
 use serde::{Deserialize, Serialize};
 
-use super::book;
+use super::{book, domain::Pin};
 use crate::clock;
 
 /// What read a name.
@@ -25,6 +25,8 @@ pub enum Step {
         /// And how.
         how: book::How,
     },
+    /// The domain that the name is: by its DNS or its web server.
+    Domain(Pin),
     /// Nothing knew the name, or it says so: a repository of an upstream hub.
     Upstream,
 }
@@ -46,6 +48,12 @@ impl Step {
                 };
                 let note = note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
                 format!("name book: you call this publisher `{name}`{note}, {how} {}", clock::date(*learnt))
+            }
+            Self::Domain(pin) => {
+                let Pin { domain, publisher, way, checked, .. } = pin;
+                let checked = clock::timestamp(*checked);
+                let said = format!("domain: {domain} names {publisher}, by {way}, checked {checked}");
+                pin.alarm().map_or(said.clone(), |alarm| format!("{alarm} ({said})"))
             }
             Self::Upstream => "upstream: a name of another hub; no publisher's key is behind it".to_owned(),
         }

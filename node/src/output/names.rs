@@ -7,22 +7,32 @@ use serde::Serialize;
 use super::{clean, count};
 use crate::{
     clock,
-    names::book::{Entry, How},
+    names::{
+        book::{Entry, How},
+        domain::Pin,
+    },
 };
 
 /// The names that are known here.
 #[derive(Debug, Serialize)]
 pub(crate) struct Names {
     pub(crate) names: Vec<Entry>,
+    pub(crate) domains: Vec<Pin>,
 }
 
 impl Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.names.is_empty() {
+        if self.names.is_empty() && self.domains.is_empty() {
             return write!(f, "no names yet; `huddle name add <name> <publisher>` adds one");
         }
-        self.names.iter().try_for_each(|entry| writeln!(f, "{}", Line(entry)))
+        self.names.iter().try_for_each(|entry| writeln!(f, "{}", Line(entry)))?;
+        self.domains.iter().try_for_each(|pin| domain(f, pin))
     }
+}
+
+fn domain(f: &mut fmt::Formatter<'_>, pin: &Pin) -> fmt::Result {
+    writeln!(f, "{pin}")?;
+    pin.alarm().iter().try_for_each(|alarm| writeln!(f, "{alarm}"))
 }
 
 /// One name of the book.
@@ -75,5 +85,27 @@ impl Display for ImportedNames {
         }
         writeln!(f, "imported   {}", count(self.names.len() as u64, "name"))?;
         self.names.iter().try_for_each(|entry| writeln!(f, "{}", Line(entry)))
+    }
+}
+
+/// What is remembered of a domain.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Domain(pub(crate) Pin);
+
+impl Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        domain(f, &self.0)
+    }
+}
+
+/// What was remembered of a domain.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct ForgottenDomain(pub(crate) Pin);
+
+impl Display for ForgottenDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "removed    {}  {}", self.0.domain, self.0.publisher)
     }
 }
