@@ -151,7 +151,7 @@ impl Store {
                 Purpose::Manifest => Signed::<Manifest>::MAX_ENVELOPE,
                 Purpose::Head => Signed::<Head>::MAX_ENVELOPE,
                 Purpose::HeadPointer => Signed::<HeadPointer>::MAX_ENVELOPE,
-                Purpose::Node => continue,
+                Purpose::Node | Purpose::NameList => continue,
             };
             let Some(bytes) = self.blobs.small(hash, limit).await? else { continue };
             if let Ok(manifest) = Signed::<Manifest>::from_bytes(&bytes) {

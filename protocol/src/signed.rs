@@ -32,10 +32,12 @@ pub enum Purpose {
     HeadPointer,
     /// A [`NodeRecord`](crate::NodeRecord).
     Node,
+    /// A [`NameList`](crate::NameList).
+    NameList,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node];
+    const ALL: [Self; 5] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node, Self::NameList];
 
     const fn tag(self) -> u8 {
         match self {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Head => b'h',
             Self::HeadPointer => b'p',
             Self::Node => b'n',
+            Self::NameList => b'l',
         }
     }
 
@@ -52,6 +55,7 @@ impl Purpose {
             Self::Head => "head",
             Self::HeadPointer => "head pointer",
             Self::Node => "node",
+            Self::NameList => "name list",
         }
     }
 

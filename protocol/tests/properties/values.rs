@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, FilePath, GitOid, Head, HeadPointer, Holding, Manifest, ManifestParts, Mode,
-    NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Target, blob_oid, commit_oid,
-    lfs_pointer_oid, tree_oid,
+    NameList, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Target, blob_oid,
+    commit_oid, lfs_pointer_oid, tree_oid,
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::Config};
 use serde_bytes::ByteBuf;
@@ -137,6 +137,14 @@ pub(crate) fn pointer() -> impl Strategy<Value = HeadPointer> {
         seq,
         time,
         head: BlobHash(head),
+    })
+}
+
+pub(crate) fn name_list() -> impl Strategy<Value = NameList> {
+    let names = proptest::collection::btree_map("[A-Za-z0-9_-]{1,12}", secret(), 0..6);
+    ("\\PC{0,20}", 1..=u64::MAX, 0..=MAX_TIME, names).prop_filter_map("no name", |(title, seq, time, names)| {
+        let name = |(name, key): (String, SecretKey)| Some((name.parse().ok()?, key.public().into()));
+        NameList::new(title, seq, time, names.into_iter().map(name).collect::<Option<_>>()?).ok()
     })
 }
 

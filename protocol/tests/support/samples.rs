@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode, NodeRecord,
-    Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Target, blob_oid, commit_oid,
+    BlobHash, Card, Commit, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode, NameList,
+    NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Target, blob_oid, commit_oid,
     lfs_pointer_oid, tree_oid,
 };
 use serde_bytes::ByteBuf;
@@ -102,6 +102,13 @@ pub(crate) fn head(repo: RepoId) -> Head {
 pub(crate) fn node_record() -> NodeRecord {
     let addresses = vec!["192.0.2.1:4433".parse().unwrap(), "[2001:db8::1]:65535".parse().unwrap()];
     NodeRecord::new(node().public().into(), TIME, addresses, vec!["https://relay.example.org/".into()]).unwrap()
+}
+
+/// Who is who, as the lab says.
+pub(crate) fn name_list() -> NameList {
+    let names = [("example-lab", publisher()), ("Ada", node())];
+    let names = names.into_iter().map(|(name, key)| (name.parse().unwrap(), key.public().into())).collect();
+    NameList::new("Example Institute".into(), 7, TIME, names).unwrap()
 }
 
 /// Signs with a key that may.
