@@ -196,7 +196,7 @@ impl Store {
         if let Some(found) = self.index.inspection(blob) {
             return Ok(Some(found));
         }
-        let found = self.blobs.inspect(blob, size).await?;
+        let Some(found) = self.blobs.inspect(blob, size).await? else { return Ok(None) };
         self.index.put_inspection(blob, &found)?;
         Ok(Some(found))
     }

@@ -32,6 +32,8 @@ const PIECE: u64 = 512 << 10;
 const AHEAD: u64 = 32 << 10;
 /// The largest blob that is looked at in memory.
 const INLINE: usize = 64 << 10;
+/// Up to which size a file that cannot be read in place is read whole, in bytes.
+const WHOLE: u64 = 8 << 20;
 
 impl Blobs {
     /// Streams a range that is here; ends early, with an error, if it is not.
@@ -91,19 +93,27 @@ impl Blobs {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) async fn inspect(&self, hash: BlobHash, size: u64) -> Result<Inspection, BlobError> {
+    pub(super) async fn inspect(&self, hash: BlobHash, size: u64) -> Result<Option<Inspection>, BlobError> {
         let error = |error: io::Error| BlobError::Store { doing: "read", reason: error.to_string() };
         if let Some(bytes) = self.small(hash, INLINE).await? {
-            return huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map_err(error);
+            return huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map(Some).map_err(error);
         }
         let (this, path) = (self.clone(), self.data_path(hash));
         let look = move || {
             let referenced = || this.open_referenced(hash, size).map(Source::Referenced);
             let source = open_owned(&path, size).map(Source::Owned).or_else(referenced);
-            let source = source.ok_or(io::ErrorKind::NotFound)?;
-            huddle_protocol::inspect(&mut Reader { source, at: 0, size, piece: Bytes::new() }, size)
+            let Some(source) = source else { return Ok(None) };
+            huddle_protocol::inspect(&mut Reader { source, at: 0, size, piece: Bytes::new() }, size).map(Some)
         };
-        tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten().map_err(error)
+        let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten().map_err(error)?;
+        // The outboard of a file that is not large is in the store's database, not beside it.
+        match found {
+            None if size <= WHOLE => match self.small(hash, WHOLE as usize).await? {
+                Some(bytes) => huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map(Some).map_err(error),
+                None => Ok(None),
+            },
+            found => Ok(found),
+        }
     }
 }
 
