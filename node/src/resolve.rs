@@ -459,7 +459,7 @@ impl Resolver {
 
     /// Puts a manifest on the index, once it is believed: others are told what is there.
     fn remember(&self, hash: BlobHash, manifest: &Signed<Manifest>) -> Result<(), StoreError> {
-        if self.store.index.manifest(hash).is_none() {
+        if !self.store.index.has_manifest(hash) {
             self.store.index.put_manifest(hash, manifest, false)?;
         }
         Ok(())
