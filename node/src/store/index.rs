@@ -225,6 +225,11 @@ impl Index {
         self.manifests.put(&hash.0, &bytes)
     }
 
+    /// Reports whether a manifest is here. What it is of has two keys in it, and a key takes longer to read than to find.
+    pub(crate) fn has_manifest(&self, hash: BlobHash) -> bool {
+        self.manifests.value(&hash.0).is_ok_and(|value| value.is_some())
+    }
+
     /// Returns what a manifest is of, if it is here.
     pub fn manifest(&self, hash: BlobHash) -> Option<Held> {
         let bytes = self.manifests.value(&hash.0).ok()??;
