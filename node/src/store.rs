@@ -171,7 +171,7 @@ impl Store {
         hash: BlobHash,
         manifest: &Signed<Manifest>,
     ) -> Result<(), StoreError> {
-        if self.index.manifest(hash).is_none() {
+        if !self.index.has_manifest(hash) {
             self.sort_in(hash, manifest, false).await;
             self.index.put_manifest(hash, manifest, false)?;
         }
