@@ -65,22 +65,15 @@ impl NodeHub {
         }
         let is_private = store.offer.is_private(&from);
         let mut turn = turn.next_first(to.clone(), is_private, &silent).await.map_err(write_error)?;
-        let there = turn.refs();
-        if there.is_empty() {
-            turn.found().await.map_err(write_error)?;
-            let mut refs = BTreeMap::new();
-            for (name, tip) in tips {
-                refs.insert(name, self.signed_here(&turn, &to, &tip).await?);
-            }
-            turn.point(refs).await.map_err(write_error)?;
-        } else {
-            // The same branches at the same commits: a try before this one broke off here.
-            let there = there.iter().map(|(name, target)| (name, target.revision));
-            let is_same = there.eq(tips.iter().map(|(name, tip)| (name, tip.revision())));
-            if !is_same || store.offer.is_private(&to) != is_private {
-                return Err(WriteError::RepoExists { kind: to.kind, id: to.hub_id() });
-            }
+        if !turn.refs().is_empty() {
+            return Err(WriteError::RepoExists { kind: to.kind, id: to.hub_id() });
         }
+        turn.found().await.map_err(write_error)?;
+        let mut refs = BTreeMap::new();
+        for (name, tip) in tips {
+            refs.insert(name, self.signed_here(&turn, &to, &tip).await?);
+        }
+        turn.point(refs).await.map_err(write_error)?;
         store.set_renamed(&from, &to).await.map_err(|error| store_error(&error))?;
         self.node.tell_head(&to).await;
         let mut turn = turn.next(from.clone(), &silent).await.map_err(write_error)?;

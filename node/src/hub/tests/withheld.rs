@@ -191,27 +191,35 @@ async fn a_rename_that_broke_off_is_finished_by_the_next_try() {
     let host = host(&[]).await;
     let hub = NodeHub::new(&host);
     let who = account(&hub, "laptop").await;
-    for has_note in [false, true] {
-        let old = make(&hub, &who, &format!("old-{has_note}"), Visibility::Public).await;
-        let tip = commit(&hub, &who, &old, vec![write(&hub, "a", b"1").await]).await.unwrap();
-        let new: RepoId = format!("{}/new-{has_note}", who.name).parse().unwrap();
-        let key = host.identity().publisher(host.home(), None).unwrap();
-        let mut turn = host.turn(new.clone(), key, &crate::events::Events::silent()).await.unwrap();
-        let resolved = host.resolver().resolve(&tip.repo, &Revision::default()).await.unwrap();
-        let target = hub.signed_here(&turn, &new, &resolved).await.unwrap();
-        let main = huddle_protocol::RefName::branch("main").unwrap();
-        turn.point(BTreeMap::from([(main, target)])).await.unwrap();
-        drop(turn);
-        if has_note {
-            host.store().set_renamed(&tip.repo, &new).await.unwrap();
-        }
-        assert_eq!(hub.rename(&who, RepoKind::Model, &old, &new.hub_id()).await.unwrap(), new);
-        assert!(host.store().index.head(&tip.repo).unwrap().value().refs().is_empty());
-        assert_eq!(hub.snapshot(RepoKind::Model, &old, "main").await.unwrap().repo, new);
-        assert!(!host.store().offer.withholds(BlobHash::of(b"1")));
-        let again = hub.rename(&who, RepoKind::Model, &old, &new.hub_id()).await;
-        assert!(matches!(again, Err(WriteError::RepoExists { .. })));
-    }
+    let old = make(&hub, &who, "old", Visibility::Public).await;
+    let tip = commit(&hub, &who, &old, vec![write(&hub, "a", b"1").await]).await.unwrap();
+    let new: RepoId = format!("{}/new", who.name).parse().unwrap();
+    let key = host.identity().publisher(host.home(), None).unwrap();
+    let mut turn = host.turn(new.clone(), key, &crate::events::Events::silent()).await.unwrap();
+    let resolved = host.resolver().resolve(&tip.repo, &Revision::default()).await.unwrap();
+    let target = hub.signed_here(&turn, &new, &resolved).await.unwrap();
+    let main = huddle_protocol::RefName::branch("main").unwrap();
+    turn.point(BTreeMap::from([(main, target)])).await.unwrap();
+    drop(turn);
+    host.store().set_renamed(&tip.repo, &new).await.unwrap();
+    assert_eq!(hub.rename(&who, RepoKind::Model, &old, &new.hub_id()).await.unwrap(), new);
+    assert!(host.store().index.head(&tip.repo).unwrap().value().refs().is_empty());
+    assert_eq!(hub.snapshot(RepoKind::Model, &old, "main").await.unwrap().repo, new);
+    assert!(!host.store().offer.withholds(BlobHash::of(b"1")));
+    let again = hub.rename(&who, RepoKind::Model, &old, &new.hub_id()).await;
+    assert!(matches!(again, Err(WriteError::RepoExists { .. })));
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_by_the_very_same_commit_is_not_given_again() {
+    let host = host(&[]).await;
+    let hub = NodeHub::new(&host);
+    let who = account(&hub, "laptop").await;
+    // Made in the same second they have the same first commit.
+    let (one, two) =
+        (make(&hub, &who, "one", Visibility::Public).await, make(&hub, &who, "two", Visibility::Public).await);
+    let refused = hub.rename(&who, RepoKind::Model, &one, &two).await;
+    assert!(matches!(refused, Err(WriteError::RepoExists { .. })));
 }
 
 #[tokio::test]
