@@ -42,7 +42,7 @@ impl Caller {
         matches!(self, Self::Anonymous { foreign_page: Some(_) })
     }
 
-    /// Refuses foreign pages: what the user of the browser fetches is no business of theirs.
+    /// Refuses foreign pages: they neither write in the name of the browser's user nor learn what he fetches.
     pub(crate) fn must_not_be_foreign_page(&self) -> Result<(), ApiError> {
         match self {
             Self::Anonymous { foreign_page: Some(origin) } => Err(ApiError::ForeignOrigin { origin: origin.clone() }),
@@ -66,12 +66,11 @@ impl Caller {
 
     /// Returns in whose name something is written.
     pub(crate) fn writer(&self) -> Result<&Account, ApiError> {
-        match self {
-            Self::Anonymous { foreign_page: Some(origin) } => Err(ApiError::ForeignOrigin { origin: origin.clone() }),
-            _ => self.account().and_then(|account| match account.role {
-                Role::Write => Ok(account),
-                Role::Read => Err(ApiError::ReadOnlyToken),
-            }),
+        self.must_not_be_foreign_page()?;
+        let account = self.account()?;
+        match account.role {
+            Role::Write => Ok(account),
+            Role::Read => Err(ApiError::ReadOnlyToken),
         }
     }
 }
