@@ -9,9 +9,10 @@ use std::{
     fmt,
 };
 
+use huddle_protocol::Elements;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -103,31 +104,6 @@ struct Tensor<'a> {
     #[serde(borrow)]
     dtype: Cow<'a, str>,
     shape: Elements,
-}
-
-/// The product of a shape.
-struct Elements(u64);
-
-impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = Elements;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of sizes")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut sizes: A) -> Result<Elements, A::Error> {
-                let mut product = 1_u64;
-                while let Some(size) = sizes.next_element::<u64>()? {
-                    product = product.checked_mul(size).ok_or_else(|| A::Error::custom("too many elements"))?;
-                }
-                Ok(Elements(product))
-            }
-        }
-        deserializer.deserialize_seq(Shape)
-    }
 }
 
 /// The values of a `weight_map`.

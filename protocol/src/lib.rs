@@ -37,5 +37,5 @@ pub use path::{FilePath, PathError, symlink_stays_inside};
 pub use record::{DhtKey, MAX_RECORD_BYTES, Record, RecordError};
 pub use repo::{Authority, Hub, ParseRepoError, RepoId, RepoKind, RepoName};
 pub use revision::{ParseRefError, RefName, Revision};
-pub use safety::{Format, Import, Inspection, Safety, inspect, is_surely_harmless};
+pub use safety::{Elements, Format, Import, Inspection, Safety, inspect, is_surely_harmless};
 pub use signed::{Document, Purpose, SecretKey, Signed, SignedError};

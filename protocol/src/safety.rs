@@ -21,6 +21,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::weights::Elements;
+
 /// How many bytes of pickles are walked through in one file, unpacked: 256 MiB. Those of models have some megabytes.
 const BUDGET: u64 = 256 << 20;
 /// The most different imports that are listed.

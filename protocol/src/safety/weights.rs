@@ -88,8 +88,10 @@ impl Tensor<'_> {
     }
 }
 
-/// The product of a shape.
-struct Elements(u64);
+/// How many elements a tensor has: the product of the sizes in its shape, which it is read from. A product over 64 bits is
+/// an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elements(pub u64);
 
 impl<'de> Deserialize<'de> for Elements {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
