@@ -125,7 +125,7 @@ impl Hub for NodeHub {
     }
 
     async fn inspect(&self, file: &FileEntry) -> Option<Inspection> {
-        let found = self.node.store().inspect(file.blake3).await;
+        let found = self.node.store().inspect(file.blake3, file.size).await;
         found.inspect_err(|error| debug!(%error, "a file cannot be looked at")).ok().flatten()
     }
 

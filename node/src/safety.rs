@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{config::Pickle, events::Events, node::Node, output::clean, store::StoreError};
 
 /// How many files are looked at at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// How many imports, and how many files, are told in words.
 const TOLD: usize = 5;
 const WARNINGS: usize = 10;
@@ -80,10 +80,10 @@ impl Node {
     /// Returns those of some files that are here and could harm whoever loads them.
     pub(crate) async fn findings(&self, files: &[&FileEntry]) -> Result<Vec<Finding>, StoreError> {
         let files: Vec<_> = files.iter().filter(|file| file.mode != Mode::Symlink).collect();
-        let files = files.into_iter().map(|file| (file.path.to_string(), file.blake3)).collect::<Vec<_>>();
-        let look = |(path, blob): (String, _)| {
+        let files = files.into_iter().map(|file| (file.path.to_string(), file.blake3, file.size)).collect::<Vec<_>>();
+        let look = |(path, blob, size): (String, _, _)| {
             let store = self.store().clone();
-            async move { Ok::<_, StoreError>(store.inspect(blob).await?.and_then(|found| Finding::of(&path, found))) }
+            async move { Ok::<_, StoreError>(store.inspect(blob, size).await?.and_then(|found| Finding::of(&path, found))) }
         };
         let found: Vec<_> = stream::iter(files).map(look).buffered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())

@@ -187,11 +187,15 @@ impl Store {
         Ok(bytes.and_then(|bytes| Signed::from_bytes(&bytes).ok()))
     }
 
-    /// Returns what could harm whoever loads a blob, looked for once; nothing if it is not here in full.
+    /// Returns what could harm whoever loads a blob; nothing if it is not here in full. A large one is looked at once; to
+    /// look at a small one again takes less than to remember it.
     ///
     /// # Errors
     /// If it cannot be read, or the index is damaged.
-    pub(crate) async fn inspect(&self, blob: BlobHash) -> Result<Option<Inspection>, StoreError> {
+    pub(crate) async fn inspect(&self, blob: BlobHash, size: u64) -> Result<Option<Inspection>, StoreError> {
+        if size <= read::INLINE as u64 {
+            return Ok(self.blobs.inspect_small(blob, read::INLINE).await?);
+        }
         let Held::Complete(size) = self.blobs.held(blob).await? else { return Ok(None) };
         if let Some(found) = self.index.inspection(blob) {
             return Ok(Some(found));

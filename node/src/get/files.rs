@@ -1,7 +1,7 @@
 //! Fetching the files of a revision that are not here: small ones many at a time, large ones from many peers each.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -75,13 +75,13 @@ impl Node {
         check_room(&self.home().blobs(), missing.iter().filter(|(.., is_new)| *is_new).map(|(_, size, _)| size).sum())?;
         self.keep(resolved).await?;
         let tally = Tally::default();
-        if !missing.is_empty() {
+        if missing.is_empty() {
+            self.fetch_all(resolved, files, &HashSet::new(), None, &tally, events).await?;
+        } else {
             let largest = files.iter().max_by_key(|file| file.size).map(|file| file.blake3);
             let holders = self.holders(resolved, largest);
-            self.fetch_small_ones(files, &missing, &holders, &tally, events).await?;
-            self.fetch_all(resolved, files, Some(&holders), &tally, events).await?;
-        } else {
-            self.fetch_all(resolved, files, None, &tally, events).await?;
+            let here = self.fetch_small_ones(files, &missing, &holders, &tally, events).await?;
+            self.fetch_all(resolved, files, &here, Some(&holders), &tally, events).await?;
         }
         self.store().flush().await?;
         Ok(tally.finish())
@@ -102,7 +102,7 @@ impl Node {
         missing.try_collect().await
     }
 
-    /// Fetches small files many at a time. Those that nobody delivers are left.
+    /// Fetches small files many at a time; returns those that somebody delivered.
     async fn fetch_small_ones(
         &self,
         files: &[&FileEntry],
@@ -110,12 +110,13 @@ impl Node {
         holders: &Holders,
         tally: &Tally,
         events: &Events,
-    ) -> Result<(), GetError> {
+    ) -> Result<HashSet<(BlobHash, u64)>, GetError> {
         let small: Vec<_> =
             missing.iter().filter(|(_, size, _)| *size <= SMALL).map(|(blob, size, _)| (*blob, *size)).collect();
         if small.len() < 2 {
-            return Ok(());
+            return Ok(HashSet::new());
         }
+        let mut here: HashSet<_> = small.iter().copied().collect();
         let of: HashMap<_, _> = files.iter().map(|file| (file.blake3, *file)).collect();
         let brought: Mutex<BTreeMap<NodeId, u64>> = Mutex::default();
         let next_lie = self.transfer().peers().next_lie();
@@ -131,7 +132,11 @@ impl Node {
                 events.tell(Event::Lie { node: lie.node, file: file.path.to_string() }).await;
             }
         }
-        left.map_err(|source| GetError::Fetch { path: "the small files".to_owned(), source: Arc::new(source) })?;
+        let left =
+            left.map_err(|source| GetError::Fetch { path: "the small files".into(), source: Arc::new(source) })?;
+        for blob in left {
+            here.remove(&blob);
+        }
         let seconds = began.elapsed().as_secs_f64().max(0.001);
         let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
         let source = |(node, bytes): (&NodeId, &u64)| Source {
@@ -144,21 +149,24 @@ impl Node {
         };
         let sources = brought.iter().map(source).collect();
         tally.add(&Progress { received: brought.values().sum(), sources, ..Progress::default() });
-        Ok(())
+        Ok(here)
     }
 
-    /// Goes through all files: fetches what is not here yet, and hashes what only a stranger vouches for.
+    /// Goes through all files: fetches what did not arrive yet, and hashes what only a stranger vouches for.
     async fn fetch_all(
         &self,
         resolved: &Resolved,
         files: &[&FileEntry],
+        arrived: &HashSet<(BlobHash, u64)>,
         holders: Option<&Holders>,
         tally: &Tally,
         events: &Events,
     ) -> Result<(), GetError> {
         let (large, small): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.size > SMALL);
         let work = async |file: &&FileEntry| {
-            self.fetch_file(resolved, file, holders, tally, events).await?;
+            if !arrived.contains(&(file.blake3, file.size)) {
+                self.fetch_file(resolved, file, holders, tally, events).await?;
+            }
             if resolved.must_hash() {
                 self.check(file, resolved.manifest.signer()).await?;
             }

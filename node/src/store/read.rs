@@ -31,7 +31,7 @@ const PIECE: u64 = 512 << 10;
 /// How much is read ahead where reading jumps about.
 const AHEAD: u64 = 32 << 10;
 /// The largest blob that is looked at in memory.
-const INLINE: usize = 64 << 10;
+pub(super) const INLINE: usize = 64 << 10;
 /// Up to which size a file that cannot be read in place is read whole, in bytes.
 const WHOLE: u64 = 8 << 20;
 
@@ -95,9 +95,6 @@ impl Blobs {
     /// If it cannot be read.
     pub(super) async fn inspect(&self, hash: BlobHash, size: u64) -> Result<Option<Inspection>, BlobError> {
         let error = |error: io::Error| BlobError::Store { doing: "read", reason: error.to_string() };
-        if let Some(bytes) = self.small(hash, INLINE).await? {
-            return huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map(Some).map_err(error);
-        }
         let (this, path) = (self.clone(), self.data_path(hash));
         let look = move || {
             let referenced = || this.open_referenced(hash, size).map(Source::Referenced);
@@ -108,12 +105,19 @@ impl Blobs {
         let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other).flatten().map_err(error)?;
         // The outboard of a file that is not large is in the store's database, not beside it.
         match found {
-            None if size <= WHOLE => match self.small(hash, WHOLE as usize).await? {
-                Some(bytes) => huddle_protocol::inspect(&mut io::Cursor::new(&bytes), size).map(Some).map_err(error),
-                None => Ok(None),
-            },
+            None if size <= WHOLE => self.inspect_small(hash, WHOLE as usize).await,
             found => Ok(found),
         }
+    }
+
+    /// The same, of a blob of up to `limit` bytes, through the store.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) async fn inspect_small(&self, hash: BlobHash, limit: usize) -> Result<Option<Inspection>, BlobError> {
+        let error = |error: io::Error| BlobError::Store { doing: "read", reason: error.to_string() };
+        let Some(bytes) = self.small(hash, limit).await? else { return Ok(None) };
+        huddle_protocol::inspect(&mut io::Cursor::new(&bytes), bytes.len() as u64).map(Some).map_err(error)
     }
 }
 
