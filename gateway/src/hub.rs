@@ -10,6 +10,7 @@ use huddle_protocol::{BlobHash, FileEntry, GitOid, Inspection, Manifest, RepoId,
 use crate::{
     authoring::{Authoring, Visibility},
     downloads::Download,
+    why::Reason,
 };
 
 /// The bytes of a file as they are verified.
@@ -22,10 +23,12 @@ pub struct Snapshot {
     pub repo: RepoId,
     /// The BLAKE3 of the manifest as it is signed, which is its name.
     pub hash: BlobHash,
+    /// How the name that the client typed was read, in words; nothing if it typed none.
+    pub name: Option<String>,
     /// Its files and the proof of its revision.
     pub manifest: Arc<Signed<Manifest>>,
-    /// Why the node believes it, one reason each, in words.
-    pub reasons: Vec<String>,
+    /// Why the node believes it.
+    pub reasons: Vec<Reason>,
     /// Who may see it.
     pub visibility: Visibility,
 }
@@ -53,6 +56,8 @@ pub struct Standing {
     pub is_held: bool,
     /// Its signer is one of this node's keys or was named by the operator.
     pub is_trusted: bool,
+    /// Its name leads to a publisher's own repository, which may be private.
+    pub is_publishers: bool,
 }
 
 /// Why a node cannot answer.

@@ -36,6 +36,7 @@ mod safetensors;
 mod serve;
 mod staging;
 mod target;
+mod why;
 mod xet;
 
 use std::{sync::Arc, time::Duration};
@@ -73,6 +74,7 @@ pub use crate::{
     hub::{ByteStream, Hub, HubError, Reference, Snapshot, Standing},
     options::{ClientLimits, ConnectionLimits, Fetch, Options, Rate, XetOptions},
     serve::serve,
+    why::Reason,
 };
 
 /// How much of histories is kept, in bytes.
@@ -291,6 +293,8 @@ fn patterns() -> impl Iterator<Item = (String, String)> {
 fn cors() -> CorsLayer {
     let exposed = [
         "x-repo-commit",
+        "x-huddle-name",
+        "x-huddle-trust",
         "x-request-id",
         "x-error-code",
         "x-error-message",

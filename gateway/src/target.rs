@@ -68,9 +68,9 @@ impl Target {
 
     /// Returns the branches and tags of the repository.
     pub(crate) async fn references(&self, gateway: &Gateway) -> Result<Vec<Reference>, HubError> {
-        let references = gateway.hub.references(self.kind, &self.id).await.map_err(|error| self.veil(error))?;
+        let references = self.known_references(gateway).await?;
         match references.first() {
-            Some(reference) if self.may_be_hidden() => {
+            Some(reference) if self.may_be_hidden(gateway).await => {
                 self.at(gateway, &reference.revision.to_string()).await?;
             }
             _ => {}
@@ -81,12 +81,10 @@ impl Target {
     /// Looks up the repository at a revision.
     pub(crate) async fn at(&self, gateway: &Gateway, revision: &str) -> Result<Snapshot, HubError> {
         match gateway.hub.snapshot(self.kind, &self.id, revision).await {
-            Ok(snapshot) if snapshot.visibility == Visibility::Private && !self.is_insider => {
-                Err(self.veil(HubError::RepoNotFound { id: self.id.clone(), reason: String::new() }))
-            }
+            Ok(snapshot) if snapshot.visibility == Visibility::Private && !self.is_insider => Err(self.hidden()),
             // That there is no such revision says that there is such a repository.
-            Err(error @ HubError::RevisionNotFound { .. }) if self.may_be_hidden() => {
-                let known = gateway.hub.references(self.kind, &self.id).await.map_err(|error| self.veil(error))?;
+            Err(error @ HubError::RevisionNotFound { .. }) if self.may_be_hidden(gateway).await => {
+                let known = self.known_references(gateway).await?;
                 match known.first().map(|known| known.revision.to_string()) {
                     Some(known) if known != revision => match Box::pin(self.at(gateway, &known)).await {
                         Err(error @ HubError::RepoNotFound { .. }) => Err(error),
@@ -95,25 +93,38 @@ impl Target {
                     _ => Err(error),
                 }
             }
-            snapshot => snapshot.map_err(|error| self.veil(error)),
+            Err(error) => Err(self.veil(gateway, error).await),
+            snapshot => snapshot,
         }
     }
 
-    /// Reports whether this client is not shown all there is: only a publisher's own repository can be private.
-    fn may_be_hidden(&self) -> bool {
-        !self.is_insider && self.id.split('/').next().is_some_and(|namespace| namespace.parse::<PublisherId>().is_ok())
+    /// Asks the node for the branches and tags; a repository that is not shown may have some, too.
+    async fn known_references(&self, gateway: &Gateway) -> Result<Vec<Reference>, HubError> {
+        match gateway.hub.references(self.kind, &self.id).await {
+            Ok(known) => Ok(known),
+            Err(error) => Err(self.veil(gateway, error).await),
+        }
     }
 
-    /// Makes a repository that is not shown look like one that does not exist.
-    fn veil(&self, error: HubError) -> HubError {
+    /// Reports whether this client is not shown all there is: only a publisher's own repository can be private, whatever
+    /// the client calls the publisher.
+    async fn may_be_hidden(&self, gateway: &Gateway) -> bool {
+        let is_key = || self.id.split('/').next().is_some_and(|org| org.parse::<PublisherId>().is_ok());
+        !self.is_insider && (is_key() || gateway.hub.standing(self.kind, &self.id).await.is_publishers)
+    }
+
+    /// Makes a repository that does not exist look like one that is not shown.
+    async fn veil(&self, gateway: &Gateway, error: HubError) -> HubError {
         match error {
-            HubError::RepoNotFound { .. } if self.may_be_hidden() => {
-                let reason = "nobody on the network offers it; is the name right, is a node that has it online, and is \
-                              a token of this node needed to see it?";
-                HubError::RepoNotFound { id: self.id.clone(), reason: reason.to_owned() }
-            }
+            HubError::RepoNotFound { .. } if self.may_be_hidden(gateway).await => self.hidden(),
             error => error,
         }
+    }
+
+    fn hidden(&self) -> HubError {
+        let reason = "nobody on the network offers it; is the name right, is a node that has it online, and is a token of \
+                      this node needed to see it?";
+        HubError::RepoNotFound { id: self.id.clone(), reason: reason.to_owned() }
     }
 
     /// Returns the branch that a client writes to; a commit cannot be written to.

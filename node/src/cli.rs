@@ -1,11 +1,14 @@
 //! The command line: its words and its help.
 
+mod name;
+
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use huddle_protocol::{NodeId, PublisherId, RepoKind};
 
+pub use self::name::Name;
 use crate::{
     failure::{Code, Failure},
     output, tokens,
@@ -113,6 +116,9 @@ pub enum Command {
     /// Make, list, export and import publisher keys.
     #[command(subcommand)]
     Key(Key),
+    /// Call publishers by names instead of keys.
+    #[command(subcommand)]
+    Name(Name),
     /// Make, list and revoke tokens, with which hub clients write through the gateway.
     #[command(subcommand)]
     Token(Token),

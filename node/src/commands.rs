@@ -4,6 +4,7 @@ mod deny;
 mod get;
 mod key;
 mod local;
+mod name;
 mod peers;
 mod publish;
 mod session;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Init => local::init(&context),
         Command::Id => local::id(&context),
         Command::Key(key) => key::run(&context, key),
+        Command::Name(name) if !name.asks() => name::run(&context, name),
         Command::Token(token) => token::run(&context, token),
         Command::Deny(deny) => deny::run(&context, deny, bars).await,
         Command::Config(cli::Config::Show) => local::show_config(&context),
@@ -69,6 +71,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
             let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
             output::print(&resolution, context.json)
         }
+        Command::Name(name) => name::ask(context, name, bars).await,
         Command::Peers(peers) => peers::run(context, peers, bars).await,
         _ => {
             let status: Status = session::running(context).await?.call(Call::Status, bars).await?;

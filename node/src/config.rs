@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
-const SECTIONS: [&str; 6] = ["network", "gateway", "publisher", "trust", "safety", "limits"];
+const SECTIONS: [&str; 7] = ["network", "gateway", "publisher", "names", "trust", "safety", "limits"];
 
 /// Everything a node can be told. `examples/config.toml` shows each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Who signs what is published here.
     pub publisher: Publisher,
+    /// How names of publishers are read.
+    pub names: Names,
     /// Whose word is believed.
     pub trust: Trust,
     /// What becomes of files that could harm whoever loads them.
@@ -110,6 +112,18 @@ pub struct Publisher {
     pub email: String,
 }
 
+/// How names of publishers are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Names {
+    /// Whether a name that may be a domain is looked up as one.
+    pub domains: bool,
+    /// Name servers to ask; the system's if there are none.
+    pub dns: Vec<SocketAddr>,
+    /// The URL of the file that says whose a domain is, with `{domain}` where the domain belongs.
+    pub well_known: String,
+}
+
 /// Whose word is believed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -184,6 +198,13 @@ impl Default for Gateway {
             requests_per_second: number(100),
             cold_files: number(8),
         }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let well_known = "https://{domain}/.well-known/huddle".to_owned();
+        Self { domains: true, dns: Vec::new(), well_known }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huddle_protocol::NodeId;
+use huddle_protocol::{NodeId, PublisherName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
@@ -63,6 +63,8 @@ pub enum Call {
     Resolve(String),
     /// Reads anew what is denied; answers nothing.
     Denied,
+    /// Answers a [`Pin`](crate::names::domain::Pin), or nothing if the domain names nobody.
+    Domain(PublisherName),
     /// Answers [`Published`](crate::publish::Published).
     Publish(Publish),
     /// Answers [`Got`](crate::get::Got).
@@ -89,6 +91,7 @@ impl Call {
             Self::Forgive(peer) => value(&node.forgive(peer)),
             Self::Resolve(name) => value(&node.explain(&name).await?),
             Self::Denied => value(&node.reload_denied().await.map_err(|error| Failure::new(Code::Unexpected, &error))?),
+            Self::Domain(domain) => value(&node.names().check(&domain).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
             Self::Get(get) => value(&node.get(get, events).await?),
         }

@@ -52,6 +52,7 @@ use libp2p::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::scope::is_public;
 use self::{
     behaviour::Behaviour,
     driver::{Driver, Place},

@@ -5,8 +5,14 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkout::CheckoutError, endpoint::BindError, get::GetError, node::StartError, publish::PublishError,
-    resolve::ResolveError, transfer::FetchError,
+    checkout::CheckoutError,
+    endpoint::BindError,
+    get::GetError,
+    names::{FileError, NameError, domain::DomainError},
+    node::StartError,
+    publish::PublishError,
+    resolve::ResolveError,
+    transfer::FetchError,
 };
 
 /// Exit codes; scripts rely on them.
@@ -87,6 +93,22 @@ fn resolve_code(error: &ResolveError) -> Code {
     }
 }
 
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::new(name_code(&error), &error)
+    }
+}
+
+fn name_code(error: &NameError) -> Code {
+    match error {
+        NameError::Parse(_) | NameError::File(FileError::Exposed { .. }) => Code::Usage,
+        NameError::File(_) | NameError::Domain(DomainError::File(_)) => Code::Unexpected,
+        NameError::NoDomain { .. } | NameError::NotAsked => Code::Usage,
+        NameError::Domain(DomainError::Several { .. }) => Code::Verification,
+        NameError::Domain(_) => Code::Unreachable,
+    }
+}
+
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let code = match &error {
@@ -105,7 +127,8 @@ impl From<PublishError> for Failure {
 impl From<GetError> for Failure {
     fn from(error: GetError) -> Self {
         let code = match &error {
-            GetError::Name(_) | GetError::Pattern { .. } => Code::Usage,
+            GetError::Name(error) => name_code(error),
+            GetError::Pattern { .. } => Code::Usage,
             GetError::NothingMatches { .. } => Code::NotFound,
             GetError::Denied { .. } => Code::Denied,
             GetError::Resolve(error) => resolve_code(error),
@@ -130,6 +153,7 @@ impl From<StartError> for Failure {
         let code = match &error {
             StartError::Bootstrap { .. }
             | StartError::Attestor { .. }
+            | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,
             _ => Code::Unexpected,

@@ -15,7 +15,7 @@ use crate::{
     deny::Denial,
     events::{Event, Events},
     home::NoRoom,
-    names,
+    names::{NameError, Named, Step},
     node::Node,
     resolve::{ResolveError, Resolved},
     safety::{self, Finding},
@@ -48,6 +48,8 @@ pub struct Get {
 pub struct Got {
     /// The repository's full name.
     pub repo: RepoId,
+    /// What read the name that was asked for.
+    pub name: Step,
     /// The git commit id.
     pub revision: GitOid,
     /// The BLAKE3 of the signed manifest.
@@ -78,7 +80,7 @@ pub struct Got {
 pub enum GetError {
     /// The name is not valid.
     #[error(transparent)]
-    Name(#[from] huddle_protocol::ParseRepoError),
+    Name(#[from] NameError),
     /// Not a pattern.
     #[error("`{pattern}` is not a pattern: {reason}")]
     Pattern { pattern: String, reason: String },
@@ -140,7 +142,7 @@ impl Node {
     /// # Errors
     /// See [`GetError`]; what was fetched before stays in the store, and the next try goes on from there.
     pub async fn get(&self, get: Get, events: &Events) -> Result<Got, GetError> {
-        let (repo, revision) = names::parse(&get.repo)?;
+        let (Named { repo, step }, revision) = self.names().read(&get.repo).await?;
         let (include, exclude) = (patterns(&get.include)?, patterns(&get.exclude)?);
         events.step(format!("looking for {repo}@{revision}")).await;
         let resolved = self.resolver().resolve(&repo, &revision).await?;
@@ -179,6 +181,7 @@ impl Node {
         }
         Ok(Got {
             repo,
+            name: step,
             revision: resolved.revision(),
             manifest: resolved.hash,
             reasons: resolved.reasons.iter().map(|reason: &Reason| reason.word().to_owned()).collect(),

@@ -73,6 +73,16 @@ impl Home {
         self.0.join("tokens.json")
     }
 
+    /// Returns the name book: what the user calls publishers.
+    pub fn names(&self) -> PathBuf {
+        self.0.join("names.json")
+    }
+
+    /// Returns the file of what domains named when they were asked.
+    pub fn domains(&self) -> PathBuf {
+        self.0.join("domains.json")
+    }
+
     /// Returns the file that says which repositories are private, renamed or taken back.
     pub fn repositories(&self) -> PathBuf {
         self.0.join("repositories.json")

@@ -24,14 +24,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{debug, info};
 
 use self::{
-    error::{hub_error, internal, not_found, unavailable},
+    error::{hub_error, internal, name_error, unavailable},
     library::Absent,
 };
 use crate::{
     config::Pickle,
     get::GetError,
     home::check_room,
-    names,
+    names::Named,
     node::Node,
     resolve::{ResolveError, Resolved},
     together::Together,
@@ -82,13 +82,14 @@ struct NodeHub {
 #[async_trait]
 impl Hub for NodeHub {
     async fn snapshot(&self, kind: RepoKind, id: &str, revision: &str) -> Result<Snapshot, HubError> {
-        let repo = self.named(kind, id)?;
-        Ok(self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?))
+        let Named { repo, step } = self.named(kind, id).await?;
+        let seen = self.seen(self.resolve(&repo, &revision.parse().unwrap_or_default()).await?);
+        Ok(Snapshot { name: Some(step.sentence()), ..seen })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
-        let repo = self.named(kind, id)?;
-        let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(id, &error))?;
+        let repo = self.named(kind, id).await?.repo;
+        let heads = self.node.resolver().heads(&repo).await.map_err(|error| hub_error(&repo.hub_id(), &error))?;
         let refs = heads.iter().flat_map(|head| head.refs());
         Ok(refs.map(|(name, target)| Reference { name: name.to_string(), revision: target.revision }).collect())
     }
@@ -107,13 +108,14 @@ impl Hub for NodeHub {
     }
 
     async fn standing(&self, kind: RepoKind, id: &str) -> Standing {
-        let Ok(repo) = self.named(kind, id) else { return Standing::default() };
+        let Ok(Named { repo, .. }) = self.node.names().known(kind, id) else { return Standing::default() };
+        let repo = self.node.store().offer.renamed(&repo).unwrap_or(repo);
         let (resolver, heads) = (self.node.resolver(), self.node.store().index.heads(&repo));
         let is_trusted = match repo.publisher() {
             Some(publisher) => self.node.identity().publisher_ids().contains(&publisher) || resolver.names(publisher),
             None => heads.iter().any(|head| resolver.is_believed(&repo, head.signer())),
         };
-        Standing { is_held: !heads.is_empty(), is_trusted }
+        Standing { is_held: !heads.is_empty(), is_trusted, is_publishers: repo.publisher().is_some() }
     }
 
     async fn is_here(&self, file: &FileEntry) -> bool {
@@ -167,16 +169,31 @@ impl NodeHub {
     }
 
     /// Reads the name of a repository; an old one leads to the one it has now.
-    fn named(&self, kind: RepoKind, id: &str) -> Result<RepoId, HubError> {
-        let repo = names::repo(kind, id).map_err(|error| not_found(id, &error))?;
-        Ok(self.node.store().offer.renamed(&repo).unwrap_or(repo))
+    ///
+    /// From here on only the key counts: answers show it in place of the name that the client typed. It is the same in
+    /// listings, stays right when the name book changes, and nothing that is kept by it mixes with what another hub has
+    /// under that name.
+    async fn named(&self, kind: RepoKind, id: &str) -> Result<Named, HubError> {
+        let Named { repo, step } = self.node.names().repo(kind, id).await.map_err(|error| name_error(id, &error))?;
+        Ok(Named { repo: self.node.store().offer.renamed(&repo).unwrap_or(repo), step })
     }
 
     /// Returns a revision as the gateway sees it. One that is only in private repositories is private under any name.
     fn seen(&self, resolved: Resolved) -> Snapshot {
         let visibility = self.visibility(&resolved.repo, resolved.hash);
-        let reasons = resolved.reasons.iter().map(|reason| reason.sentence()).collect();
-        Snapshot { repo: resolved.repo, hash: resolved.hash, manifest: resolved.manifest, reasons, visibility }
+        let reasons = resolved
+            .reasons
+            .iter()
+            .map(|reason| huddle_gateway::Reason { word: reason.word(), by: reason.by() })
+            .collect();
+        Snapshot {
+            repo: resolved.repo,
+            hash: resolved.hash,
+            name: None,
+            manifest: resolved.manifest,
+            reasons,
+            visibility,
+        }
     }
 
     fn visibility(&self, repo: &RepoId, manifest: BlobHash) -> Visibility {

@@ -25,7 +25,7 @@ mod limited;
 pub mod limits;
 pub mod lines;
 mod log;
-mod names;
+pub mod names;
 pub mod node;
 pub mod output;
 pub mod path;
@@ -37,7 +37,6 @@ pub mod safety;
 pub mod store;
 #[cfg(test)]
 mod testing;
-#[cfg(feature = "gateway")]
 mod together;
 pub mod tokens;
 pub mod transfer;

@@ -27,6 +27,7 @@ use crate::{
     identity::{Identity, KeyError},
     limited::{CONNECTIONS, Limited},
     lines::Lines,
+    names::Names,
     resolve::{Recent, Resolver},
     store::{
         Store, StoreError, UPLOADS_KEPT,
@@ -67,6 +68,9 @@ pub enum StartError {
     /// An attestor is not a publisher id.
     #[error("trust.attestors: `{id}` is not a publisher id")]
     Attestor { id: String, source: ParseKeyError },
+    /// The address of what domains say is none.
+    #[error("names.well_known: `{address}` is not a URL such as https://{{domain}}/.well-known/huddle")]
+    WellKnown { address: String },
     /// The network cannot be joined.
     #[error(transparent)]
     Discovery(#[from] discovery::SpawnError),
@@ -100,6 +104,7 @@ struct Inner {
     home: Home,
     config: Config,
     identity: Identity,
+    names: Names,
     resolver: Resolver,
     announcer: Announcer,
     endpoint: Endpoint,
@@ -135,6 +140,7 @@ impl Node {
         }
         let bootstrap = addresses(&config.network.bootstrap)?;
         let policy = policy(&config)?;
+        check_well_known(&config.names.well_known)?;
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
         let store = Store::open(&home).await?;
@@ -192,6 +198,7 @@ impl Node {
             own: identity.publisher_ids(),
             recent: Arc::new(Recent::default()),
         };
+        let names = Names::new(&home, &config.names, endpoint.tls_config());
         let running = Running {
             tasks: Mutex::new(vec![watch("discovery", driver, &shutdown), watch("announcer", announcing, &shutdown)]),
             shutdown,
@@ -202,6 +209,7 @@ impl Node {
             gateway: OnceLock::new(),
         };
         let node = Self(Arc::new(Inner {
+            names,
             home,
             config,
             identity,
@@ -399,6 +407,10 @@ impl Node {
         &self.0.resolver.network
     }
 
+    pub(crate) fn names(&self) -> &Names {
+        &self.0.names
+    }
+
     pub(crate) fn resolver(&self) -> &Resolver {
         &self.0.resolver
     }
@@ -453,6 +465,18 @@ fn policy(config: &Config) -> Result<Policy, StartError> {
     let parse = |id: &String| id.parse().map_err(|source| StartError::Attestor { id: id.clone(), source });
     let attestors = config.trust.attestors.iter().map(parse).collect::<Result<Vec<PublisherId>, _>>()?;
     Ok(Policy { attestors })
+}
+
+/// Domains are asked over HTTPS only: without it anybody on the way could answer.
+fn check_well_known(address: &str) -> Result<(), StartError> {
+    let is_url = match address.split_once("://") {
+        Some(("https", rest)) => rest.contains("{domain}"),
+        Some(("http", rest)) => {
+            rest.split_once('/').is_some_and(|(host, path)| !host.contains("{domain}") && path.contains("{domain}"))
+        }
+        _ => false,
+    };
+    if is_url { Ok(()) } else { Err(StartError::WellKnown { address: address.to_owned() }) }
 }
 
 #[cfg(test)]

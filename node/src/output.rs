@@ -1,6 +1,7 @@
 //! The only place that prints: results to stdout, as text or as one JSON object, everything else to stderr.
 
 mod denied;
+mod names;
 mod tokens;
 
 use std::{
@@ -18,13 +19,16 @@ use serde_json::json;
 
 pub(crate) use self::{
     denied::{Denied, Exported, Followed, Merged, Said},
+    names::{AddedName, Domain, ForgottenDomain, ImportedNames, Names, RemovedName},
     tokens::{NewToken, Revoked, Tokens},
 };
 use crate::{
     checkout::Written,
+    clock::timestamp as time,
     config::Config,
     failure::{Code, Failure},
     get::Got,
+    names::Step,
     publish::Published,
     report::{Forgiven, Peer, Resolution, Status},
     store::Rebuilt,
@@ -164,6 +168,9 @@ impl Display for Published {
 impl Display for Got {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "got        {}", self.repo)?;
+        if self.name != Step::Key {
+            writeln!(f, "name       {}", clean(&self.name.sentence()))?;
+        }
         writeln!(f, "revision   {}", self.revision)?;
         writeln!(f, "trust      {}", self.reasons.join(", "))?;
         let from = match self.fetched {
@@ -207,6 +214,7 @@ impl Display for Resolution {
         let made = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(self.time));
         let made = made.map(|time| humantime::format_rfc3339_seconds(time).to_string()).unwrap_or_default();
         writeln!(f, "repo       {}", self.repo)?;
+        writeln!(f, "name       {}", clean(&self.name.sentence()))?;
         writeln!(f, "revision   {}", self.revision)?;
         writeln!(f, "made       {made}  {}", clean(self.title.as_deref().unwrap_or_default()))?;
         writeln!(f, "manifest   {}", self.manifest)?;
@@ -360,14 +368,6 @@ impl Display for Forgiven {
         let lies = if self.lies == 1 { "1 lie".to_owned() } else { format!("{} lies", self.lies) };
         write!(f, "forgiven   {}  {lies}; it is asked again", self.node_id)
     }
-}
-
-/// Returns a time in seconds since 1970 as people write it.
-fn time(unix: u64) -> String {
-    let time = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(unix));
-    // The formatter refuses years beyond 9999, with a panic in `to_string`.
-    let time = time.filter(|_| unix < 253_402_300_800);
-    time.map_or_else(|| "unknown".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     discovery::{Direction, peer_id},
+    names::{Named, Step},
     node::Node,
     resolve::{ResolveError, Resolved},
     safety::Finding,
@@ -92,6 +93,8 @@ pub struct Forgiven {
 pub struct Resolution {
     /// The repository's full name.
     pub repo: RepoId,
+    /// What read the name that was asked for.
+    pub name: Step,
     /// The git commit id.
     pub revision: GitOid,
     /// The BLAKE3 of the signed manifest.
@@ -180,13 +183,12 @@ impl Node {
     /// # Errors
     /// If the name leads nowhere.
     pub async fn explain(&self, text: &str) -> Result<Resolution, crate::failure::Failure> {
-        use crate::failure::{Code, Failure};
-        let (repo, revision) = crate::names::parse(text).map_err(|error| Failure::new(Code::Usage, &error))?;
+        let (Named { repo, step }, revision) = self.names().read(text).await?;
         let resolved = self.resolver().resolve(&repo, &revision).await?;
-        Ok(self.describe(resolved).await?)
+        Ok(self.describe(resolved, step).await?)
     }
 
-    async fn describe(&self, resolved: Resolved) -> Result<Resolution, ResolveError> {
+    async fn describe(&self, resolved: Resolved, name: Step) -> Result<Resolution, ResolveError> {
         let manifest = resolved.manifest.value();
         let (providers, unreachable) = self.look_for_providers(&resolved).await;
         let mut files_here = 0;
@@ -198,6 +200,7 @@ impl Node {
         let refs = heads.iter().flat_map(|head| head.value().refs());
         Ok(Resolution {
             repo: resolved.repo.clone(),
+            name,
             revision: resolved.revision(),
             manifest: resolved.hash,
             signer: resolved.manifest.signer(),

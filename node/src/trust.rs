@@ -32,6 +32,14 @@ impl Reason {
         }
     }
 
+    /// Returns whose word it is, if it is somebody's.
+    pub fn by(self) -> Option<PublicKey> {
+        match self {
+            Self::Pinned | Self::Proven => None,
+            Self::Signed(publisher) | Self::Attested(publisher) => Some(publisher.0),
+        }
+    }
+
     /// Returns the reason in a sentence, for people.
     pub fn sentence(self) -> String {
         match self {

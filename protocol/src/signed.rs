@@ -34,10 +34,12 @@ pub enum Purpose {
     Node,
     /// A [`DenyList`](crate::DenyList).
     DenyList,
+    /// A [`NameList`](crate::NameList).
+    NameList,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node, Self::DenyList];
+    const ALL: [Self; 6] = [Self::Manifest, Self::Head, Self::HeadPointer, Self::Node, Self::DenyList, Self::NameList];
 
     const fn tag(self) -> u8 {
         match self {
@@ -46,6 +48,7 @@ impl Purpose {
             Self::HeadPointer => b'p',
             Self::Node => b'n',
             Self::DenyList => b'd',
+            Self::NameList => b'l',
         }
     }
 
@@ -56,6 +59,7 @@ impl Purpose {
             Self::HeadPointer => "head pointer",
             Self::Node => "node",
             Self::DenyList => "deny list",
+            Self::NameList => "name list",
         }
     }
 

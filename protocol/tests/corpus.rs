@@ -71,6 +71,7 @@ fn signed_seeds() -> Vec<Seeds> {
         ("manifest", vec![payload(&samples::manifest()), payload(&samples::bare_manifest())]),
         ("head", heads.iter().map(|head| payload(head.value())).collect()),
         ("head_pointer", pointers.iter().map(payload).collect()),
+        ("name_list", vec![payload(&samples::name_list())]),
         ("node_record", vec![payload(&samples::node_record())]),
         ("deny_list", vec![payload(&samples::deny_list())]),
         ("record", pointers.iter().map(payload).chain([payload(&samples::node_record())]).chain(records).collect()),

@@ -12,8 +12,8 @@ use std::{fmt::Debug, fs, path::PathBuf, str::FromStr};
 
 use data_encoding::HEXLOWER;
 use huddle_protocol::{
-    BlobHash, DenyList, DhtKey, Document, FilePath, Head, HeadPointer, Manifest, MessageError, NodeRecord, PublicKey,
-    RefName, RepoId, Request, Response, Revision, SecretKey, Signed, check_canonical, symlink_stays_inside,
+    BlobHash, DenyList, DhtKey, Document, FilePath, Head, HeadPointer, Manifest, MessageError, NameList, NodeRecord,
+    PublicKey, RefName, RepoId, Request, Response, Revision, SecretKey, Signed, check_canonical, symlink_stays_inside,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -50,6 +50,7 @@ fn documents_are_frozen() {
         ("attestation pointer", document(attestation.pointer(), &samples::node())),
         ("node record", document(samples::node_record(), &samples::node())),
         ("deny list", document(samples::deny_list(), &publisher)),
+        ("name list", document(samples::name_list(), &publisher)),
     ];
     let vectors = frozen("documents", vectors.map(|(name, vector)| (name.to_owned(), vector)).into_iter().collect());
     reads_back::<Manifest>(&vectors["manifest"], &samples::manifest());
@@ -58,6 +59,7 @@ fn documents_are_frozen() {
     reads_back::<HeadPointer>(&vectors["head pointer"], &head.pointer());
     reads_back::<Head>(&vectors["attestation"], attestation.value());
     reads_back::<HeadPointer>(&vectors["attestation pointer"], &attestation.pointer());
+    reads_back::<NameList>(&vectors["name list"], &samples::name_list());
     reads_back::<NodeRecord>(&vectors["node record"], &samples::node_record());
     reads_back::<DenyList>(&vectors["deny list"], &samples::deny_list());
     assert!(samples::manifest().is_proven() && !samples::bare_manifest().is_proven());

@@ -12,19 +12,20 @@ use std::{
 use ed25519_dalek::{Signer, SigningKey};
 use huddle_protocol::{
     Card, Commit, DenyList, Document, FilePath, Format, GitOid, Head, HeadPointer, Inspection, Manifest, ManifestParts,
-    NodeRecord, PublicKey, Record, RefName, RepoId, RepoName, Request, Response, Revision, Signed, check_canonical,
-    symlink_stays_inside,
+    NameList, NodeRecord, PublicKey, Record, RefName, RepoId, RepoName, Request, Response, Revision, Signed,
+    check_canonical, symlink_stays_inside,
 };
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const ALL: [(&str, Target); 15] = [
+pub const ALL: [(&str, Target); 16] = [
     ("manifest", manifest),
     ("head", head),
     ("head_pointer", head_pointer),
     ("node_record", node_record),
+    ("name_list", name_list),
     ("record", record),
     ("request", request),
     ("response", response),
@@ -71,6 +72,13 @@ pub fn head_pointer(bytes: &[u8]) {
 /// Decodes a payload of a node record, signed, and the bytes as they are.
 pub fn node_record(bytes: &[u8]) {
     document::<NodeRecord>(&sign(NODE, b'n', "node", bytes));
+}
+
+/// Decodes a payload of a name list, signed, and the bytes as they are.
+pub fn name_list(bytes: &[u8]) {
+    let Some(list) = document::<NameList>(&sign(PUBLISHER, b'l', "name list", bytes)) else { return };
+    assert!(list.seq() > 0 && list.names().len() <= 4096);
+    assert!(list.names().all(|(name, publisher)| list.find(&name.to_ascii_uppercase()) == Some(publisher)));
 }
 
 /// Decodes a value from the DHT: as it is, and as a signed payload of either kind.

@@ -1,6 +1,7 @@
 //! `GET /api/{kind}s/{id}[/revision/{revision}]`: a repository in one object.
 
 use axum::extract::State;
+use http::HeaderMap;
 
 use super::{expand, repo, security::Security};
 use crate::{
@@ -9,17 +10,22 @@ use crate::{
     error::ApiError,
     query::Query,
     target::Target,
+    why,
 };
 
 /// `/api/{kind}s/{id}[/revision/{revision}]`
-pub(crate) async fn info(State(gateway): State<Gateway>, target: Target, query: Query) -> Result<Answer, ApiError> {
+pub(crate) async fn info(
+    State(gateway): State<Gateway>,
+    target: Target,
+    query: Query,
+) -> Result<(HeaderMap, Answer), ApiError> {
     let wanted = expand::wanted(target.kind, &query)?;
     let (with_blobs, with_scans) = (query.flag("blobs"), query.flag("securityStatus"));
     let snapshot = target.snapshot(&gateway).await?;
     let question = Question::new(&snapshot, About::Info { wanted: wanted.clone(), with_blobs });
     // What a scan finds depends on which files are here by now.
     if !with_scans && let Some(answer) = gateway.answers.get(&question) {
-        return Ok(answer);
+        return Ok((why::headers(&snapshot), answer));
     }
     let (mut info, is_whole) = repo::describe(&gateway, &snapshot, &wanted, with_blobs).await;
     if with_scans {
@@ -30,5 +36,5 @@ pub(crate) async fn info(State(gateway): State<Gateway>, target: Target, query: 
     if is_whole && !with_scans {
         gateway.answers.keep(question, answer.clone());
     }
-    Ok(answer)
+    Ok((why::headers(&snapshot), answer))
 }

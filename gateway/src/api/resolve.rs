@@ -4,7 +4,7 @@
 //! it sends the pointer that git holds in place of the content.
 
 use axum::{extract::State, response::Response};
-use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use huddle_protocol::{FileEntry, lfs_pointer};
 
 use super::{
@@ -12,7 +12,8 @@ use super::{
     security,
 };
 use crate::{
-    Gateway, error::ApiError, header as safe, host::Origin, hub::Snapshot, query::Query, target::Target, xet::tokens,
+    Gateway, error::ApiError, header as safe, host::Origin, hub::Snapshot, query::Query, target::Target, why,
+    xet::tokens,
 };
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -73,13 +74,16 @@ async fn find(gateway: &Gateway, target: &Target) -> Result<(Snapshot, FileEntry
 fn describe(snapshot: &Snapshot, entry: &FileEntry, content_type: HeaderValue, request: &Parts) -> HeaderMap {
     let is_download = Query::parse(request.uri.query().unwrap_or_default().as_bytes()).flag("download");
     let disposition = safe::disposition(if is_download { "attachment" } else { "inline" }, entry.path.name());
-    HeaderMap::from_iter([
-        (header::HeaderName::from_static("x-repo-commit"), safe::text(&snapshot.manifest.revision().to_string())),
+    let headers = [
+        (HeaderName::from_static("x-repo-commit"), safe::text(&snapshot.manifest.revision().to_string())),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (header::CONTENT_DISPOSITION, disposition),
         (header::CONTENT_TYPE, content_type),
         // The files are a stranger's: a browser must not run them in the name of this gateway.
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
-    ])
+    ];
+    let mut all = why::headers(snapshot);
+    all.extend(headers);
+    all
 }

@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use huddle_gateway::{ByteStream, Download, Hub, HubError, Reference, Snapshot, Standing, Visibility};
+use huddle_gateway::{ByteStream, Download, Hub, HubError, Reason, Reference, Snapshot, Standing, Visibility};
 use huddle_protocol::{
     BlobHash, Card, Commit, FileEntry, GitOid, Inspection, Manifest, ManifestParts, Mode, Person, RepoId, RepoKind,
     Revision, SecretKey, Sha256, Signed, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
@@ -119,9 +119,9 @@ impl FakeRepo {
     }
 
     fn snapshot(&self, manifest: Arc<Signed<Manifest>>) -> Snapshot {
-        let reasons = vec!["it is a test".to_owned()];
+        let reasons = vec![Reason { word: "proven", by: None }];
         let hash = BlobHash::of(manifest.bytes());
-        Snapshot { repo: self.repo().clone(), hash, manifest, reasons, visibility: self.visibility }
+        Snapshot { repo: self.repo().clone(), hash, manifest, reasons, name: None, visibility: self.visibility }
     }
 }
 
@@ -166,6 +166,8 @@ pub(crate) struct FakeHub {
     /// What was uploaded.
     blobs: Mutex<BTreeMap<Sha256, Bytes>>,
     fault: Option<Fault>,
+    /// What its user calls a publisher, and the key.
+    alias: Option<(String, String)>,
     standing: Standing,
     is_here: bool,
     /// Whether all tokens were taken back.
@@ -204,7 +206,8 @@ impl FakeHub {
             repos: Mutex::new(repos),
             blobs: Mutex::default(),
             fault: None,
-            standing: Standing { is_held: true, is_trusted: true },
+            alias: None,
+            standing: Standing { is_held: true, is_trusted: true, is_publishers: false },
             is_here: true,
             revoked: AtomicBool::default(),
             downloads: Mutex::default(),
@@ -224,6 +227,19 @@ impl FakeHub {
         Self { standing, is_here: false, ..self }
     }
 
+    /// Lets its user call a publisher `name`.
+    pub(crate) fn calls(self, name: &str, publisher: &str) -> Self {
+        Self { alias: Some((name.to_owned(), publisher.to_owned())), ..self }
+    }
+
+    /// Returns the name by the publisher's key.
+    fn named(&self, id: &str) -> String {
+        match (&self.alias, id.split_once('/')) {
+            (Some((alias, publisher)), Some((org, name))) if org == alias => format!("{publisher}/{name}"),
+            _ => id.to_owned(),
+        }
+    }
+
     async fn repo(&self, kind: RepoKind, id: &str) -> Result<FakeRepo, HubError> {
         match &self.fault {
             Some(Fault::Refuses(error)) => return Err(error.clone()),
@@ -231,6 +247,7 @@ impl FakeHub {
             Some(Fault::Panics) => panic!("as the test wished"),
             _ => {}
         }
+        let id = &self.named(id);
         self.repos
             .lock()
             .unwrap()
@@ -259,7 +276,8 @@ impl Hub for FakeHub {
             }
         });
         let manifest = commit.ok_or_else(|| HubError::RevisionNotFound { revision: revision.to_owned() })?.clone();
-        Ok(repo.snapshot(manifest))
+        let name = Some(if self.named(id) == id { "as it is" } else { "by its alias" }.to_owned());
+        Ok(Snapshot { name, ..repo.snapshot(manifest) })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
@@ -291,8 +309,8 @@ impl Hub for FakeHub {
         Ok(commits.into_iter().find(|manifest| Some(manifest.revision()) == parent))
     }
 
-    async fn standing(&self, _: RepoKind, _: &str) -> Standing {
-        self.standing
+    async fn standing(&self, _: RepoKind, id: &str) -> Standing {
+        Standing { is_publishers: self.named(id) != id, ..self.standing }
     }
 
     async fn inspect(&self, file: &FileEntry) -> Option<Inspection> {

@@ -21,9 +21,9 @@ const WEIGHTS: &str = "/org/Model/resolve/main/model.safetensors";
 /// A proxy on this machine says so of a client elsewhere.
 const ELSEWHERE: (&str, &str) = ("X-Forwarded-For", "203.0.113.9, 192.0.2.7");
 
-const STRANGER: Standing = Standing { is_held: false, is_trusted: false };
-const HELD: Standing = Standing { is_held: true, is_trusted: false };
-const TRUSTED: Standing = Standing { is_held: false, is_trusted: true };
+const STRANGER: Standing = Standing { is_held: false, is_trusted: false, is_publishers: false };
+const HELD: Standing = Standing { is_held: true, is_trusted: false, is_publishers: false };
+const TRUSTED: Standing = Standing { is_held: false, is_trusted: true, is_publishers: false };
 
 async fn gateway(hub: FakeHub, fetch: Fetch) -> Gateway {
     Gateway::start(hub, Options { fetch, ..Options::default() }).await

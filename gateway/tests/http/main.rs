@@ -20,6 +20,7 @@ mod large_files;
 mod limits;
 mod listings;
 mod lists;
+mod names;
 mod openapi;
 mod preupload;
 mod pull_requests;

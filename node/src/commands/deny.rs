@@ -7,12 +7,14 @@ use huddle_protocol::{Signed, Subject};
 use super::{Context, session};
 use crate::{
     cli::Deny,
+    config,
     control::Call,
     deny::{self, DenyError, Entry, Verdict},
     failure::{Code, Failure},
-    home::write_private,
+    home::{Home, write_private},
     identity::{Identity, KeyError},
-    names, output,
+    names::Names,
+    output,
     progress::Bars,
 };
 
@@ -21,7 +23,7 @@ pub(super) async fn run(context: &Context, deny: Deny, bars: Bars) -> Result<(),
     match deny {
         Deny::Add { subject, reason, allow } => {
             let verdict = if allow { Verdict::Allow } else { Verdict::Deny };
-            let entry = deny::add(home, parse(&subject)?, verdict, &reason).map_err(failure)?;
+            let entry = deny::add(home, parse(home, &subject).await?, verdict, &reason).map_err(failure)?;
             heed(context, bars).await?;
             output::print(&output::Said { entry, is_taken_back: false }, context.json)
         }
@@ -31,7 +33,7 @@ pub(super) async fn run(context: &Context, deny: Deny, bars: Bars) -> Result<(),
         }
         Deny::Remove { subject, list } => match (subject, list) {
             (Some(subject), _) => {
-                let entry = deny::remove(home, &parse(&subject)?).map_err(failure)?;
+                let entry = deny::remove(home, &parse(home, &subject).await?).map_err(failure)?;
                 heed(context, bars).await?;
                 output::print(&output::Said { entry, is_taken_back: true }, context.json)
             }
@@ -77,10 +79,14 @@ async fn heed(context: &Context, bars: Bars) -> Result<(), Failure> {
     }
 }
 
-fn parse(text: &str) -> Result<Subject, Failure> {
-    let repo = || names::parse(text).ok().filter(|_| text.contains('/')).map(|(repo, _)| Subject::Repo(repo));
-    let subject = text.parse().ok().or_else(|| text.parse().ok().map(Subject::Publisher)).or_else(repo);
-    subject.ok_or_else(|| {
+/// Reads what a word is about; nobody is asked whose a domain is.
+async fn parse(home: &Home, text: &str) -> Result<Subject, Failure> {
+    if let Some(subject) = text.parse().ok().or_else(|| text.parse().ok().map(Subject::Publisher)) {
+        return Ok(subject);
+    }
+    let names = Names::new(home, &config::Names { domains: false, ..config::Names::default() }, &());
+    let named = if text.contains('/') { names.read(text).await.ok() } else { None };
+    named.map(|(named, _)| Subject::Repo(named.repo)).ok_or_else(|| {
         let what = "expected `blake3:<hash>`, `sha256:<hash>`, `<publisher>/<name>` or `<publisher>`";
         Failure::text(Code::Usage, format!("`{text}` names nothing to deny: {what}"))
     })

@@ -44,6 +44,11 @@ fn name_reach(name: &str) -> Option<Reach> {
     (!name.is_empty()).then_some(if name == "localhost" { Reach::Loopback } else { Reach::Public })
 }
 
+/// Reports whether everybody can dial an address, so that whoever names it cannot mean a neighbour of ours.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    reach_of_ip(ip) == Some(Reach::Public)
+}
+
 fn reach_of_ip(ip: IpAddr) -> Option<Reach> {
     match ip.to_canonical() {
         ip if ip.is_unspecified() || ip.is_multicast() => None,

@@ -44,22 +44,22 @@ impl Authoring for NodeHub {
 
     async fn create(&self, who: &Account, kind: RepoKind, id: &str, to: Visibility) -> Result<RepoId, WriteError> {
         let id = if id.contains('/') { id.to_owned() } else { format!("{}/{id}", who.name) };
-        let (repo, key) = self.own(who, kind, &id)?;
+        let (repo, key) = self.own(who, kind, &id).await?;
         self.to_the_end(|hub| async move { hub.make(repo, key, to).await }).await
     }
 
     async fn delete(&self, who: &Account, kind: RepoKind, id: &str) -> Result<(), WriteError> {
-        let (repo, key) = self.place(who, kind, id)?;
+        let (repo, key) = self.place(who, kind, id).await?;
         self.to_the_end(|hub| async move { hub.take_back(repo, key).await }).await
     }
 
     async fn rename(&self, who: &Account, kind: RepoKind, from: &str, to: &str) -> Result<RepoId, WriteError> {
-        let ((from, key), (to, _)) = (self.place(who, kind, from)?, self.own(who, kind, to)?);
+        let ((from, key), (to, _)) = (self.place(who, kind, from).await?, self.own(who, kind, to).await?);
         self.to_the_end(|hub| async move { hub.give_name(from, to, key).await }).await
     }
 
     async fn configure(&self, who: &Account, kind: RepoKind, id: &str, settings: Settings) -> Result<(), WriteError> {
-        let (repo, key) = self.place(who, kind, id)?;
+        let (repo, key) = self.place(who, kind, id).await?;
         self.to_the_end(|hub| async move { hub.set(repo, key, settings).await }).await
     }
 
@@ -81,7 +81,7 @@ impl Authoring for NodeHub {
     }
 
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError> {
-        let (repo, key) = self.place(who, kind, id)?;
+        let (repo, key) = self.place(who, kind, id).await?;
         self.to_the_end(|hub| async move { hub.add_commit(repo, key, change).await }).await
     }
 
@@ -94,13 +94,13 @@ impl Authoring for NodeHub {
         revision: &str,
         replace: bool,
     ) -> Result<GitOid, WriteError> {
-        let (repo, key) = self.place(who, kind, id)?;
+        let (repo, key) = self.place(who, kind, id).await?;
         let (name, revision) = (name.to_owned(), revision.to_owned());
         self.to_the_end(|hub| async move { hub.add_ref(repo, key, name, revision, replace).await }).await
     }
 
     async fn remove_reference(&self, who: &Account, kind: RepoKind, id: &str, name: &str) -> Result<(), WriteError> {
-        let ((repo, key), name) = (self.place(who, kind, id)?, name.to_owned());
+        let ((repo, key), name) = (self.place(who, kind, id).await?, name.to_owned());
         self.to_the_end(|hub| async move { hub.remove_ref(repo, key, name).await }).await
     }
 
@@ -112,7 +112,7 @@ impl Authoring for NodeHub {
         branch: &str,
         message: &str,
     ) -> Result<GitOid, WriteError> {
-        let (repo, key) = self.place(who, kind, id)?;
+        let (repo, key) = self.place(who, kind, id).await?;
         let (branch, message) = (branch.to_owned(), message.to_owned());
         self.to_the_end(|hub| async move { hub.squash_branch(repo, key, branch, message).await }).await
     }

@@ -6,6 +6,7 @@ use huddle_gateway::{HubError, WriteError};
 use tracing::error;
 
 use crate::{
+    names::{NameError, domain::DomainError},
     publish::PublishError,
     resolve::ResolveError,
     store::{StoreError, TakeInError},
@@ -24,6 +25,16 @@ pub(super) fn hub_error(id: &str, error: &ResolveError) -> HubError {
         ResolveError::Unreachable { .. } | ResolveError::Network(_) => unavailable(error),
         ResolveError::Denied { .. } => HubError::Refused { reason: error.to_string() },
         ResolveError::Store(_) => internal(error),
+    }
+}
+
+pub(super) fn name_error(id: &str, error: &NameError) -> HubError {
+    match error {
+        NameError::Parse(error) => not_found(id, error),
+        NameError::Domain(error @ DomainError::Several { .. }) => not_found(id, error),
+        NameError::Domain(error) => unavailable(error),
+        NameError::NoDomain { .. } | NameError::NotAsked => not_found(id, error),
+        NameError::File(error) => internal(error),
     }
 }
 

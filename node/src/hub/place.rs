@@ -9,12 +9,17 @@ use super::{
     NodeHub,
     error::{forbidden, internal, invalid, no_revision, not_found, write_error},
 };
-use crate::{events::Events, names, publish::Turn};
+use crate::{events::Events, publish::Turn};
 
 impl NodeHub {
     /// Returns the repository an account names, which exists, and the key that signs for it.
-    pub(super) fn place(&self, who: &Account, kind: RepoKind, id: &str) -> Result<(RepoId, SecretKey), WriteError> {
-        let (repo, key) = self.own(who, kind, id)?;
+    pub(super) async fn place(
+        &self,
+        who: &Account,
+        kind: RepoKind,
+        id: &str,
+    ) -> Result<(RepoId, SecretKey), WriteError> {
+        let (repo, key) = self.own(who, kind, id).await?;
         let repo = self.node.store().offer.renamed(&repo).unwrap_or(repo);
         // Names that differ only in case are the same; it is written as it was at first.
         let head = self.node.store().index.head(&repo);
@@ -22,14 +27,14 @@ impl NodeHub {
     }
 
     /// Returns the name of a repository that an account may use, and the key that signs for it.
-    pub(super) fn own(&self, who: &Account, kind: RepoKind, id: &str) -> Result<(RepoId, SecretKey), WriteError> {
+    pub(super) async fn own(&self, who: &Account, kind: RepoKind, id: &str) -> Result<(RepoId, SecretKey), WriteError> {
         if who.role < Role::Write {
             return Err(forbidden(format!(
                 "the token `{}` may only read; `huddle token create <name> --role write` makes one that may write",
                 who.token
             )));
         }
-        let repo = names::repo(kind, id).map_err(invalid)?;
+        let repo = self.node.names().repo(kind, id).await.map_err(invalid)?.repo;
         let Some(publisher) = repo.publisher().filter(|publisher| publisher.to_string() == who.name) else {
             return Err(forbidden(format!(
                 "the token `{}` writes below {}/ only; for another publisher key, `huddle token create <name> --key <key> \

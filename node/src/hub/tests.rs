@@ -1,5 +1,6 @@
 //! What clients see and do through the gateway, on real nodes.
 
+mod names;
 mod news;
 mod private;
 mod repositories;
@@ -96,6 +97,7 @@ async fn bytes_are_those_of_the_manifest_that_is_believed() {
         hash: BlobHash::of(signed.bytes()),
         manifest: Arc::new(signed),
         reasons: vec![],
+        name: None,
         visibility: Visibility::Public,
     };
     let bytes: Vec<_> = NodeHub::new(&host).read(&snapshot, &file, 0..6).await.unwrap().try_collect().await.unwrap();
@@ -112,7 +114,14 @@ async fn a_file_of_another_size_than_the_stranger_says_is_not_served() {
     let signed = manifest(&repo, &SecretKey::from_bytes([66; 32]), vec![file.clone()]);
     let hash = host.store().blobs.add(signed.bytes().to_vec()).await.unwrap();
     host.store().index.put_manifest(hash, &signed, false).unwrap();
-    let snapshot = Snapshot { repo, hash, manifest: Arc::new(signed), reasons: vec![], visibility: Visibility::Public };
+    let snapshot = Snapshot {
+        repo,
+        hash,
+        manifest: Arc::new(signed),
+        reasons: vec![],
+        name: None,
+        visibility: Visibility::Public,
+    };
     let refused = NodeHub::new(&host).read(&snapshot, &file, 0..6).await;
     assert!(matches!(refused, Err(HubError::Untrusted { .. })));
     assert_eq!(host.store().index.hashed_git(file.blake3), None, "these bytes are not all of it");

@@ -5,8 +5,10 @@ use std::fmt::{self, Display};
 use huddle_protocol::PublisherId;
 use serde::Serialize;
 
-use super::time;
-use crate::tokens::{Role, Token};
+use crate::{
+    clock::timestamp as time,
+    tokens::{Role, Token},
+};
 
 /// A token that was just made, and its text.
 #[derive(Debug, Serialize)]

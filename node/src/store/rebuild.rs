@@ -145,7 +145,7 @@ async fn document(blobs: &Blobs, hash: BlobHash) -> Result<Option<Document>, Blo
         Purpose::Manifest => Signed::from_bytes(&bytes).ok().map(|signed| Document::Manifest(Box::new(signed))),
         Purpose::Head => Signed::from_bytes(&bytes).ok().map(|signed| Document::Head(Box::new(signed))),
         Purpose::HeadPointer => Signed::from_bytes(&bytes).ok().map(|signed| Document::Pointer(Box::new(signed))),
-        Purpose::Node | Purpose::DenyList => None,
+        Purpose::Node | Purpose::DenyList | Purpose::NameList => None,
     })
 }
 

@@ -6,6 +6,7 @@ mod encoding;
 mod forge;
 mod git;
 mod messages;
+mod name_lists;
 mod paths;
 mod payload;
 mod records;

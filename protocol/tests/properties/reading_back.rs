@@ -62,6 +62,11 @@ proptest! {
     }
 
     #[test]
+    fn a_name_list_reads_back(list in name_list(), key in secret()) {
+        reads_back(list, &key)?;
+    }
+
+    #[test]
     fn a_request_reads_back(request in request()) {
         let bytes = request.to_bytes();
         prop_assert_eq!(check_canonical(&bytes), Ok(()));

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Debug};
 use ed25519_dalek::{Signer, SigningKey};
 use huddle_protocol::{
     BlobHash, Card, Commit, DenyList, Document, FileEntry, FilePath, GitOid, Head, HeadPointer, Manifest,
-    ManifestParts, Mode, NodeRecord, PublicKey, Purpose, Record, RefName, RepoId, Request, Response, Revision,
-    SecretKey, Signed, Subject, Target, blob_oid, check_canonical, symlink_stays_inside,
+    ManifestParts, Mode, NameList, NodeRecord, PublicKey, Purpose, Record, RefName, RepoId, Request, Response,
+    Revision, SecretKey, Signed, Subject, Target, blob_oid, check_canonical, symlink_stays_inside,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -16,6 +16,7 @@ use crate::values::*;
 fn decode_as_everything(bytes: &[u8]) {
     let _ = (Signed::<Manifest>::from_bytes(bytes), Signed::<Head>::from_bytes(bytes));
     let _ = (Signed::<HeadPointer>::from_bytes(bytes), Signed::<NodeRecord>::from_bytes(bytes));
+    let _ = Signed::<NameList>::from_bytes(bytes);
     let _ = (Record::verify(bytes, 1), Request::from_bytes(bytes), Response::from_bytes(bytes));
     let _ = (check_canonical(bytes), Commit::parse(bytes), Purpose::of(bytes));
     let text = String::from_utf8_lossy(bytes);

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use huddle_protocol::{
     BlobHash, Card, Commit, DenyList, FileEntry, FilePath, GitOid, Head, HeadPointer, Holding, Manifest, ManifestParts,
-    Mode, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Subject, Target, blob_oid,
-    commit_oid, lfs_pointer_oid, tree_oid,
+    Mode, NameList, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Subject, Target,
+    blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::Config};
 use serde_bytes::ByteBuf;
@@ -150,6 +150,14 @@ pub(crate) fn deny_list() -> impl Strategy<Value = DenyList> {
     let reason = "\\PC{1,50}".prop_filter("a control character", |reason| !reason.chars().any(char::is_control));
     (1..=u64::MAX, 0..=MAX_TIME, proptest::collection::btree_map(subject, reason, 0..6))
         .prop_map(|(seq, time, entries)| DenyList::new(seq, time, entries).unwrap())
+}
+
+pub(crate) fn name_list() -> impl Strategy<Value = NameList> {
+    let names = proptest::collection::btree_map("[A-Za-z0-9_-]{1,12}", secret(), 0..6);
+    ("\\PC{0,20}", 1..=u64::MAX, 0..=MAX_TIME, names).prop_filter_map("no name", |(title, seq, time, names)| {
+        let name = |(name, key): (String, SecretKey)| Some((name.parse().ok()?, key.public().into()));
+        NameList::new(title, seq, time, names.into_iter().map(name).collect::<Option<_>>()?).ok()
+    })
 }
 
 pub(crate) fn node_record(node: NodeId) -> impl Strategy<Value = NodeRecord> {

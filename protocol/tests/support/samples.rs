@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use huddle_protocol::{
     BlobHash, Card, Commit, DenyList, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode,
-    NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Subject, Target, blob_oid,
-    commit_oid, lfs_pointer_oid, tree_oid,
+    NameList, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Subject, Target,
+    blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use serde_bytes::ByteBuf;
 
@@ -114,6 +114,13 @@ pub(crate) fn deny_list() -> DenyList {
         Subject::Publisher(node().public().into()),
     ];
     DenyList::new(3, TIME, subjects.into_iter().map(|subject| (subject, reason.clone())).collect()).unwrap()
+}
+
+/// Who is who, as the lab says.
+pub(crate) fn name_list() -> NameList {
+    let names = [("example-lab", publisher()), ("Ada", node())];
+    let names = names.into_iter().map(|(name, key)| (name.parse().unwrap(), key.public().into())).collect();
+    NameList::new("Example Institute".into(), 7, TIME, names).unwrap()
 }
 
 /// Signs with a key that may.

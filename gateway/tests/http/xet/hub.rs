@@ -134,7 +134,7 @@ impl Hub for WritingHub {
         }
         let manifest = self.huge.clone();
         let (repo, hash) = (manifest.repo().clone(), BlobHash::of(manifest.bytes()));
-        Ok(Snapshot { repo, hash, manifest, reasons: vec![], visibility: Visibility::Public })
+        Ok(Snapshot { repo, hash, manifest, reasons: vec![], name: None, visibility: Visibility::Public })
     }
 
     async fn references(&self, kind: RepoKind, id: &str) -> Result<Vec<Reference>, HubError> {
