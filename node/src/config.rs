@@ -2,7 +2,7 @@
 //!
 //! The only file that reads the environment.
 
-use std::{ffi::OsString, fs, io, net::SocketAddr, num::NonZeroU16, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, fs, io, net::SocketAddr, num::NonZeroU16, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -125,11 +125,36 @@ pub struct Names {
 }
 
 /// Whose word is believed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trust {
-    /// Publisher ids whose attestations of upstream repositories are accepted.
+    /// Publisher ids whose attestations of upstream repositories count, with `=<votes>` if they count more than one vote.
     pub attestors: Vec<String>,
+    /// How many votes it takes.
+    pub votes: u32,
+    /// Whether the commit object must prove the files on top of that.
+    pub proven: bool,
+    /// What is different for single namespaces.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespaces: BTreeMap<String, Namespace>,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self { attestors: Vec::new(), votes: 1, proven: false, namespaces: BTreeMap::new() }
+    }
+}
+
+/// What it takes to believe what a repository in one namespace of another hub is; what is left out is as everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Namespace {
+    /// How many votes it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub votes: Option<u32>,
+    /// Whether the commit object must prove the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<bool>,
 }
 
 /// What becomes of files that could harm whoever loads them.

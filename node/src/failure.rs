@@ -152,7 +152,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match &error {
             StartError::Bootstrap { .. }
-            | StartError::Attestor { .. }
+            | StartError::Trust(_)
             | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,

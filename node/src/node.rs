@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_protocol::{NodeId, ParseKeyError, PublisherId, Record};
+use huddle_protocol::{NodeId, Record};
 use iroh::{Endpoint, Watcher, protocol::Router};
 use libp2p::Multiaddr;
 use tokio::{
@@ -34,7 +34,7 @@ use crate::{
         records::{Limits, Records, RecordsError},
     },
     transfer::{self, Transfer, serve::Serve},
-    trust::Policy,
+    trust::{Policy, PolicyError},
 };
 
 /// How often a node signs its addresses anew; others forget them after two days.
@@ -65,9 +65,9 @@ pub enum StartError {
     /// A bootstrap address is not a multiaddr.
     #[error("network.bootstrap: `{address}` is not a multiaddr such as /ip4/192.0.2.1/tcp/4801/p2p/12D3KooW…")]
     Bootstrap { address: String },
-    /// An attestor is not a publisher id.
-    #[error("trust.attestors: `{id}` is not a publisher id")]
-    Attestor { id: String, source: ParseKeyError },
+    /// What `[trust]` asks for makes no sense.
+    #[error(transparent)]
+    Trust(#[from] PolicyError),
     /// The address of what domains say is none.
     #[error("names.well_known: `{address}` is not a URL such as https://{{domain}}/.well-known/huddle")]
     WellKnown { address: String },
@@ -139,7 +139,7 @@ impl Node {
             config.gateway.enabled = false;
         }
         let bootstrap = addresses(&config.network.bootstrap)?;
-        let policy = policy(&config)?;
+        let policy = Policy::new(&config.trust)?;
         check_well_known(&config.names.well_known)?;
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
@@ -459,12 +459,6 @@ fn leave_out_ipv6(listen: &mut Vec<SocketAddr>) {
 fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, StartError> {
     let parse = |text: &String| text.parse().map_err(|_| StartError::Bootstrap { address: text.clone() });
     texts.iter().map(parse).collect()
-}
-
-fn policy(config: &Config) -> Result<Policy, StartError> {
-    let parse = |id: &String| id.parse().map_err(|source| StartError::Attestor { id: id.clone(), source });
-    let attestors = config.trust.attestors.iter().map(parse).collect::<Result<Vec<PublisherId>, _>>()?;
-    Ok(Policy { attestors })
 }
 
 /// Domains are asked over HTTPS only: without it anybody on the way could answer.

@@ -222,6 +222,11 @@ impl Display for Resolution {
         for reason in &self.explanation {
             writeln!(f, "trust      {}", clean(reason))?;
         }
+        if self.voices.iter().any(|voice| !voice.is_followed) {
+            for voice in &self.voices {
+                writeln!(f, "{}  {voice}", if voice.is_followed { "agrees   " } else { "differs  " })?;
+            }
+        }
         writeln!(f, "files      {} ({}), {} here", self.files, HumanBytes(self.bytes), self.files_here)?;
         for finding in &self.unsafe_files {
             writeln!(f, "unsafe     {}", clean(&finding.to_string()))?;

@@ -15,6 +15,7 @@ use crate::{
     safety::Finding,
     store::Held,
     transfer::{Download, PeerReport},
+    trust::Voice,
 };
 
 /// How long providers are looked for.
@@ -105,6 +106,8 @@ pub struct Resolution {
     pub reasons: Vec<String>,
     /// The same in sentences.
     pub explanation: Vec<String>,
+    /// What each trusted mirror says, of a repository of another hub; also those that say something else.
+    pub voices: Vec<Voice>,
     /// The first line of the commit message.
     pub title: Option<String>,
     /// When it was made, in seconds since 1970-01-01 UTC.
@@ -206,6 +209,7 @@ impl Node {
             signer: resolved.manifest.signer(),
             reasons: resolved.reasons.iter().map(|reason| reason.word().to_owned()).collect(),
             explanation: resolved.reasons.iter().map(|reason| reason.sentence()).collect(),
+            voices: resolved.voices.clone(),
             title: manifest.commit().map(|commit| commit.title().to_owned()),
             time: manifest.time(),
             files: manifest.files().len() as u64,

@@ -20,7 +20,7 @@ use crate::{
     exchange::{Exchange, heads_of},
     store::{Store, StoreError},
     transfer::{self, FetchError, Holders, Search, Transfer},
-    trust::{self, Policy, Reason, Refusal},
+    trust::{self, Candidate, Policy, Reason, Refusal, Verdict, Voice},
 };
 
 /// How long a reader who could have what is known waits for something newer.
@@ -31,6 +31,8 @@ const ASK_AT_ONCE: usize = 16;
 const ASK_IN_ALL: usize = 64;
 /// How many manifests of one commit are looked at because one peer names them.
 const NAMED: usize = 4;
+/// And how many in all.
+const NAMED_IN_ALL: usize = 32;
 /// How long peers are asked for heads or manifests before what is known by then has to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -96,6 +98,8 @@ pub struct Resolved {
     pub manifest: Arc<Signed<Manifest>>,
     /// Why it is believed.
     pub reasons: Vec<Reason>,
+    /// What each trusted mirror says, of a repository of another hub.
+    pub voices: Vec<Voice>,
 }
 
 impl Resolved {
@@ -112,6 +116,11 @@ impl Resolved {
     /// Reports whether bytes must be hashed in full before they are believed.
     pub fn must_hash(&self) -> bool {
         trust::must_hash(&self.reasons)
+    }
+
+    /// Reports whether bytes must be hashed in full once they are here.
+    pub fn must_check(&self) -> bool {
+        trust::must_check(&self.reasons)
     }
 }
 
@@ -159,8 +168,10 @@ impl Resolver {
             }
             (heads, _) => heads?,
         };
-        if let Some(target) = heads.iter().find_map(|head| head.value().find(revision)) {
-            return self.target(repo, revision, target).await;
+        let said = heads.iter().filter_map(|head| Some((head.value().find(revision)?, head.value().time())));
+        let said: Vec<_> = said.collect();
+        if !said.is_empty() {
+            return self.decide(repo, revision, &said).await;
         }
         if let Revision::Commit(id) = revision {
             return self.by_commit(repo, *id, !heads.is_empty()).await;
@@ -282,21 +293,21 @@ impl Resolver {
     pub(crate) fn is_believed(&self, repo: &RepoId, signer: PublicKey) -> bool {
         match repo.publisher() {
             Some(publisher) => publisher.0 == signer,
-            None => self.policy.attestors.contains(&signer.into()),
+            None => self.policy.weight(signer.into()) > 0,
         }
     }
 
     /// Reports whether the operator named a publisher as somebody to believe.
     #[cfg(feature = "gateway")]
     pub(crate) fn names(&self, publisher: PublisherId) -> bool {
-        self.policy.attestors.contains(&publisher)
+        self.policy.weight(publisher) > 0
     }
 
     /// Looks the newest pointers up in the DHT: the publisher's, or each trusted mirror's.
     async fn pointers(&self, repo: &RepoId) -> Result<Vec<Signed<HeadPointer>>, ResolveError> {
         let keys = match repo.publisher() {
             Some(_) => vec![DhtKey::head(repo)],
-            None => self.policy.attestors.iter().map(|attestor| DhtKey::attestation(repo, *attestor)).collect(),
+            None => self.policy.attestors().map(|attestor| DhtKey::attestation(repo, attestor)).collect(),
         };
         let mut pointers = Vec::new();
         for key in keys {
@@ -366,23 +377,59 @@ impl Resolver {
     }
 
     /// Fetches and judges the manifest a head names.
+    #[cfg(feature = "gateway")]
     pub(crate) async fn target(
         &self,
         repo: &RepoId,
         asked: &Revision,
         target: Target,
     ) -> Result<Resolved, ResolveError> {
-        let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
-        let search = Search { keys, manifest: Some(target.manifest), hints: Vec::new() };
-        let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(search)).await?;
-        let untrusted = |refusal| ResolveError::Untrusted { repo: repo.clone(), refusal };
-        if manifest.value().revision() != target.revision {
-            return Err(untrusted(Refusal::OtherRevision));
+        self.decide(repo, asked, &[(target, 0)]).await
+    }
+
+    /// Fetches the manifests that heads name, and when these were signed, and decides which one to believe.
+    async fn decide(&self, repo: &RepoId, asked: &Revision, said: &[(Target, u64)]) -> Result<Resolved, ResolveError> {
+        let fetch = |&(target, time): &(Target, u64)| async move {
+            let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
+            let search = Search { keys, manifest: Some(target.manifest), hints: Vec::new() };
+            let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(search)).await?;
+            match manifest.value().revision() == target.revision {
+                true => Ok((target.manifest, manifest, time)),
+                false => Err(untrusted(repo, Refusal::OtherRevision)),
+            }
+        };
+        let (mut fetched, mut failed) = (Vec::new(), None);
+        for result in futures::future::join_all(said.iter().map(fetch)).await {
+            match result {
+                Ok(manifest) => fetched.push(manifest),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        // A short id or a name is settled by the head; only a full id was pinned.
-        let reasons = trust::judge(&manifest, repo, asked, &self.policy).map_err(untrusted)?;
-        self.store.remember_manifest(target.manifest, &manifest).await?;
-        Ok(Resolved { repo: repo.clone(), hash: target.manifest, manifest, reasons })
+        if fetched.is_empty() {
+            return Err(failed.unwrap_or_else(|| ResolveError::NotFound { repo: repo.clone() }));
+        }
+        // A short id or a name is settled by the heads; only a full id was pinned.
+        let resolved = self.judge(repo, asked, fetched).await?;
+        resolved.map_err(|refusal| untrusted(repo, refusal))
+    }
+
+    /// Decides which of some manifests to believe, and keeps that one.
+    async fn judge(
+        &self,
+        repo: &RepoId,
+        asked: &Revision,
+        mut offered: Vec<(BlobHash, Arc<Signed<Manifest>>, u64)>,
+    ) -> Result<Result<Resolved, Refusal>, ResolveError> {
+        let candidates: Vec<_> =
+            offered.iter().map(|(_, manifest, time)| Candidate { manifest, time: *time }).collect();
+        let verdict = match trust::judge(&candidates, repo, asked, &self.policy) {
+            Ok(verdict) => verdict,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let (hash, manifest, _) = offered.swap_remove(verdict.index);
+        self.store.remember_manifest(hash, &manifest).await?;
+        let Verdict { reasons, voices, .. } = verdict;
+        Ok(Ok(Resolved { repo: repo.clone(), hash, manifest, reasons, voices }))
     }
 
     /// Asks whoever holds a commit, under any name, for its manifests.
@@ -394,11 +441,14 @@ impl Resolver {
                 async move { (node, self.exchange.ask(node, request).await) }
             };
             let mut answers = std::pin::pin!(self.nodes(DhtKey::revision(id)).map(ask).buffer_unordered(ASK_AT_ONCE));
-            let mut last = None;
+            let (mut last, mut named) = (None, Vec::new());
             while let Some((node, answer)) = answers.next().await {
-                let Ok(Response::Revision { mut manifests }) = answer else { continue };
-                manifests.truncate(NAMED);
-                match self.pinned(repo, id, &manifests, Some(node)).await {
+                let Ok(Response::Revision { manifests }) = answer else { continue };
+                // What others named counts too: mirrors are believed by how many say the same.
+                named.retain(|hash| !manifests.contains(hash));
+                named.splice(0..0, manifests.into_iter().take(NAMED));
+                named.truncate(NAMED_IN_ALL);
+                match self.pinned(repo, id, &named, Some(node)).await {
                     Ok(Some(resolved)) => return Ok(Some(resolved)),
                     Ok(None) => {}
                     Err(error) => last = Some(error),
@@ -425,39 +475,28 @@ impl Resolver {
         manifests: &[BlobHash],
         from: Option<NodeId>,
     ) -> Result<Option<Resolved>, ResolveError> {
-        let (mut refused, mut denied) = (None, None);
-        let mut resolved: Option<Resolved> = None;
+        let (mut offered, mut denied) = (Vec::new(), None);
         for hash in manifests {
             let (keys, hints) = (vec![DhtKey::manifest(*hash)], from.into_iter().collect());
             let search = Search { keys, manifest: Some(*hash), hints };
-            let manifest = match self.manifest(repo, *hash, || self.transfer.holders(search)).await {
-                Ok(manifest) => manifest,
+            match self.manifest(repo, *hash, || self.transfer.holders(search)).await {
+                Ok(manifest) => {
+                    let time = manifest.value().time();
+                    offered.push((*hash, manifest, time));
+                }
                 // It was asked for by its id, so whoever asked is told why he does not get it.
-                Err(error @ ResolveError::Denied { .. }) => {
-                    denied = Some(error);
-                    continue;
-                }
-                Err(error) => {
-                    debug!(%error, "a manifest that cannot be had");
-                    continue;
-                }
-            };
-            match trust::judge(&manifest, repo, &Revision::Commit(id), &self.policy) {
-                Ok(reasons) => {
-                    self.store.remember_manifest(*hash, &manifest).await?;
-                    let found = Resolved { repo: repo.clone(), hash: *hash, manifest, reasons };
-                    // The publisher's own manifest needs no second hashing: prefer it.
-                    if resolved.as_ref().is_none_or(|other| other.must_hash() && !found.must_hash()) {
-                        resolved = Some(found);
-                    }
-                }
-                Err(refusal) => refused = Some(refusal),
+                Err(error @ ResolveError::Denied { .. }) => denied = Some(error),
+                Err(error) => debug!(%error, "a manifest that cannot be had"),
             }
         }
-        match (resolved, refused) {
-            (Some(resolved), _) => Ok(Some(resolved)),
-            _ if denied.is_some() => denied.map_or(Ok(None), Err),
-            (None, Some(refusal)) if from.is_some() => Err(ResolveError::Untrusted { repo: repo.clone(), refusal }),
+        let judged = match offered.is_empty() {
+            true => None,
+            false => Some(self.judge(repo, &Revision::Commit(id), offered).await?),
+        };
+        match (judged, denied) {
+            (Some(Ok(resolved)), _) => Ok(Some(resolved)),
+            (_, Some(denied)) => Err(denied),
+            (Some(Err(refusal)), None) if from.is_some() => Err(untrusted(repo, refusal)),
             _ => Ok(None),
         }
     }
@@ -488,4 +527,8 @@ impl Resolver {
         self.recent.decoded(hash, &manifest);
         Ok(manifest)
     }
+}
+
+fn untrusted(repo: &RepoId, refusal: Refusal) -> ResolveError {
+    ResolveError::Untrusted { repo: repo.clone(), refusal }
 }

@@ -65,8 +65,12 @@ pub(crate) fn config() -> Config {
 
 /// Starts a node that joins through `through`.
 pub(crate) async fn host(through: &[&Node]) -> Host {
+    host_with(through, config()).await
+}
+
+/// The same, with a configuration.
+pub(crate) async fn host_with(through: &[&Node], mut config: Config) -> Host {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config();
     for node in through {
         config.network.bootstrap.push(node.network().addresses().await.unwrap()[0].to_string());
     }

@@ -13,7 +13,7 @@ use crate::{
 
 const ELSEWHERE: (&str, &str) = ("X-Forwarded-For", "192.0.2.7");
 /// One whose signer nobody named.
-const STRANGER: Standing = Standing { is_held: true, is_trusted: false };
+const STRANGER: Standing = Standing { is_held: true, is_trusted: false, is_publishers: false };
 
 /// All large files are offered by Xet.
 fn options() -> Options {

@@ -152,7 +152,7 @@ impl Node {
         Ok(here)
     }
 
-    /// Goes through all files: fetches what did not arrive yet, and hashes what only a stranger vouches for.
+    /// Goes through all files: fetches what did not arrive yet, and hashes what its publisher does not vouch for.
     async fn fetch_all(
         &self,
         resolved: &Resolved,
@@ -167,7 +167,7 @@ impl Node {
             if !arrived.contains(&(file.blake3, file.size)) {
                 self.fetch_file(resolved, file, holders, tally, events).await?;
             }
-            if resolved.must_hash() {
+            if resolved.must_check() {
                 self.check(file, resolved.manifest.signer()).await?;
             }
             Ok(())

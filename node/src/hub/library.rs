@@ -10,7 +10,11 @@ use huddle_gateway::{HubError, Snapshot};
 use huddle_protocol::{GitOid, Manifest, RepoId, RepoKind, Revision, Signed};
 
 use super::{NodeHub, error::internal};
-use crate::{resolve::Resolved, store::HeldManifest, trust};
+use crate::{
+    resolve::Resolved,
+    store::HeldManifest,
+    trust::{self, Candidate, Verdict},
+};
 
 /// How long nobody is asked again for a commit that nobody had.
 const ABSENT: Duration = Duration::from_secs(60);
@@ -41,13 +45,19 @@ impl NodeHub {
         }
         let main = Revision::default();
         let heads = self.node.resolver().believed_heads(repo);
-        let found = heads.iter().find_map(|head| Some((head, head.value().find(&main)?.manifest)));
-        let Some((head, hash)) = found else { return Ok(None) };
-        let manifest = self.node.resolver().kept(hash).await.map_err(|error| internal(&error))?;
-        let Some(manifest) = manifest else { return Ok(None) };
-        let repo = head.value().repo().clone(); // written as its publisher does now
-        let reasons = trust::judge(&manifest, &repo, &main, &self.node.resolver().policy);
-        Ok(reasons.ok().map(|reasons| Resolved { repo, hash, manifest, reasons }))
+        let Some(repo) = heads.first().map(|head| head.value().repo().clone()) else { return Ok(None) }; // as it is written now
+        let mut here = Vec::new();
+        for head in &heads {
+            let Some(hash) = head.value().find(&main).map(|target| target.manifest) else { continue };
+            let manifest = self.node.resolver().kept(hash).await.map_err(|error| internal(&error))?;
+            here.extend(manifest.map(|manifest| (hash, manifest, head.value().time())));
+        }
+        let candidates: Vec<_> = here.iter().map(|(_, manifest, time)| Candidate { manifest, time: *time }).collect();
+        let verdict = trust::judge(&candidates, &repo, &main, &self.node.resolver().policy);
+        Ok(verdict.ok().map(|Verdict { index, reasons, voices }| {
+            let (hash, manifest, _) = here.swap_remove(index);
+            Resolved { repo, hash, manifest, reasons, voices }
+        }))
     }
 
     /// Returns the first parent of a revision; of public repositories others are asked too, once a minute.

@@ -1,5 +1,7 @@
 //! Real nodes, and publishers who contradict themselves or speak for others.
 
+mod votes;
+
 use std::collections::BTreeMap;
 
 use huddle_protocol::{RefName, SecretKey};

@@ -1,0 +1,150 @@
+//! Whose word counts how much, and what a repository of another hub needs before it is believed.
+
+use std::collections::BTreeMap;
+
+use huddle_protocol::{Authority, PublisherId, RepoId};
+
+use crate::config;
+
+/// The most votes that one word may count, and that may be asked for.
+const MOST_VOTES: u32 = 1000;
+
+/// Whose word is believed beside the publishers' own.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    attestors: BTreeMap<PublisherId, u32>,
+    rule: Rule,
+    /// By the namespace, in lower case.
+    namespaces: BTreeMap<String, Rule>,
+}
+
+/// What it takes to believe what a branch or tag of another hub's repository is. A commit that the user pinned needs
+/// none of it if its commit object proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// How many votes trusted mirrors who say the same must have together; with 0 no number is enough.
+    pub votes: u32,
+    /// Whether the commit object must prove the files on top of that.
+    pub proven: bool,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { votes: 1, proven: false }
+    }
+}
+
+/// Why `[trust]` makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// An attestor is not a publisher id, or its weight no number.
+    #[error("trust.attestors: `{text}` is not a publisher id, or one with its votes such as `<publisher id>=2`")]
+    Attestor { text: String },
+    /// Too many votes.
+    #[error("trust: {votes} votes; at most {MOST_VOTES} can be asked for, and a word counts 1 to {MOST_VOTES}")]
+    Votes { votes: u32 },
+    /// More is asked for than all attestors have together.
+    #[error("{place} asks for {votes} votes, and all attestors together have {all}: nothing would ever be believed")]
+    OutOfReach { place: String, votes: u32, all: u32 },
+}
+
+impl Policy {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// If it makes no sense.
+    pub fn new(config: &config::Trust) -> Result<Self, PolicyError> {
+        let attestors = config.attestors.iter().map(|text| attestor(text)).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let rule = Rule { votes: config.votes, proven: config.proven };
+        let of_namespace = |(name, set): (&String, &config::Namespace)| {
+            let own = Rule { votes: set.votes.unwrap_or(rule.votes), proven: set.proven.unwrap_or(rule.proven) };
+            (name.to_lowercase(), own)
+        };
+        let policy = Self { attestors, rule, namespaces: config.namespaces.iter().map(of_namespace).collect() };
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// Believes these mirrors, with one vote each.
+    #[cfg(test)]
+    pub(crate) fn believing(attestors: impl IntoIterator<Item = PublisherId>) -> Self {
+        Self { attestors: attestors.into_iter().map(|attestor| (attestor, 1)).collect(), ..Self::default() }
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        let all = self.attestors.values().fold(0_u32, |sum, weight| sum.saturating_add(*weight));
+        let general = (!self.attestors.is_empty()).then(|| ("trust.votes".to_owned(), self.rule));
+        let special = self.namespaces.iter().map(|(name, rule)| (format!("trust.namespaces.{name}"), *rule));
+        for (place, Rule { votes, .. }) in general.into_iter().chain(special) {
+            match votes {
+                votes if votes > MOST_VOTES => return Err(PolicyError::Votes { votes }),
+                votes if votes > all.max(1) => return Err(PolicyError::OutOfReach { place, votes, all }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the mirrors whose word counts.
+    pub fn attestors(&self) -> impl Iterator<Item = PublisherId> {
+        self.attestors.keys().copied()
+    }
+
+    /// Returns how much the word of a mirror counts: nothing unless the operator named it.
+    pub fn weight(&self, attestor: PublisherId) -> u32 {
+        self.attestors.get(&attestor).copied().unwrap_or_default()
+    }
+
+    /// Returns what a repository needs.
+    pub fn rule(&self, repo: &RepoId) -> Rule {
+        let Authority::Upstream { org: Some(org), .. } = &repo.authority else { return self.rule };
+        self.namespaces.get(&org.as_str().to_lowercase()).copied().unwrap_or(self.rule)
+    }
+}
+
+fn attestor(text: &str) -> Result<(PublisherId, u32), PolicyError> {
+    let (id, votes) = text.split_once('=').unwrap_or((text, "1"));
+    let bad = || PolicyError::Attestor { text: text.to_owned() };
+    let votes = votes.trim().parse().map_err(|_| bad())?;
+    let id = id.trim().parse().map_err(|_| bad())?;
+    if (1..=MOST_VOTES).contains(&votes) { Ok((id, votes)) } else { Err(PolicyError::Votes { votes }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use huddle_protocol::SecretKey;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Policy, PolicyError> {
+        let [ada, bob] = [1, 2].map(|seed| SecretKey::from_bytes([seed; 32]).public());
+        let text = text.replace("ADA", &ada.to_string()).replace("BOB", &bob.to_string());
+        Policy::new(&toml::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn a_namespace_has_its_own_rule_in_any_case() {
+        let text = "attestors = [\"ADA\", \"BOB=2\"]\nvotes = 2\n[namespaces.Meta-llama]\nvotes = 3\nproven = true";
+        let policy = read(text).unwrap();
+        let rule = |repo: &str| policy.rule(&repo.parse().unwrap());
+        assert_eq!(rule("hf:gpt2"), Rule { votes: 2, proven: false });
+        assert_eq!(rule("hf:org/x"), Rule { votes: 2, proven: false });
+        assert_eq!(rule("datasets/hf:meta-LLAMA/x"), Rule { votes: 3, proven: true });
+        let weights = [1, 2, 3].map(|seed| policy.weight(SecretKey::from_bytes([seed; 32]).public().into()));
+        assert_eq!(weights, [1, 2, 0]);
+    }
+
+    #[test]
+    fn what_can_never_be_reached_is_told_at_the_start() {
+        assert!(matches!(
+            read("attestors = [\"ADA\"]\nvotes = 2"),
+            Err(PolicyError::OutOfReach { votes: 2, all: 1, .. })
+        ));
+        let namespace = "attestors = [\"ADA\"]\n[namespaces.x]\nvotes = 2";
+        assert!(matches!(read(namespace), Err(PolicyError::OutOfReach { .. })));
+        assert!(matches!(read("attestors = [\"ADA=0\"]"), Err(PolicyError::Votes { .. })));
+        assert!(matches!(read("attestors = [\"ADA=x\"]"), Err(PolicyError::Attestor { .. })));
+        assert!(read("votes = 0\nproven = true").is_ok());
+    }
+}
