@@ -162,7 +162,7 @@ impl Node {
         events.tell(Event::Total { files: files.len() as u64, bytes }).await;
         let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
-        let unsafe_files = self.findings(&files).await?;
+        let unsafe_files = self.findings_with(&files, &fetched.inspected).await?;
         let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
         if (to.is_some() || get.hf_cache.is_some())
             && let Some(finding) = self.refused(&unsafe_files)

@@ -1,10 +1,10 @@
 //! Files that could harm whoever loads them: found among those that are here in full, told, and refused if the operator
 //! wants that. Nothing is fetched for it.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use huddle_protocol::{FileEntry, Format, Import, Inspection, Mode, Safety};
+use huddle_protocol::{BlobHash, FileEntry, Format, Import, Inspection, Mode, Safety};
 use serde::{Deserialize, Serialize};
 
 use crate::{config::Pickle, events::Events, node::Node, output::clean, store::StoreError};
@@ -79,11 +79,26 @@ pub(crate) async fn warn(findings: &[Finding], events: &Events) {
 impl Node {
     /// Returns those of some files that are here and could harm whoever loads them.
     pub(crate) async fn findings(&self, files: &[&FileEntry]) -> Result<Vec<Finding>, StoreError> {
+        self.findings_with(files, &HashMap::new()).await
+    }
+
+    /// The same, some of the files having been looked at already.
+    pub(crate) async fn findings_with(
+        &self,
+        files: &[&FileEntry],
+        looked_at: &HashMap<BlobHash, Inspection>,
+    ) -> Result<Vec<Finding>, StoreError> {
         let files: Vec<_> = files.iter().filter(|file| file.mode != Mode::Symlink).collect();
         let files = files.into_iter().map(|file| (file.path.to_string(), file.blake3, file.size)).collect::<Vec<_>>();
         let look = |(path, blob, size): (String, _, _)| {
-            let store = self.store().clone();
-            async move { Ok::<_, StoreError>(store.inspect(blob, size).await?.and_then(|found| Finding::of(&path, found))) }
+            let (store, found) = (self.store().clone(), looked_at.get(&blob).cloned());
+            async move {
+                let found = match found {
+                    None => store.inspect(blob, size).await?,
+                    found => found,
+                };
+                Ok::<_, StoreError>(found.and_then(|found| Finding::of(&path, found)))
+            }
         };
         let found: Vec<_> = stream::iter(files).map(look).buffered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())

@@ -1,13 +1,14 @@
 //! Fetching the files of a revision that are not here: small ones many at a time, large ones from many peers each.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
+    io::Cursor,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use huddle_protocol::{BlobHash, FileEntry, NodeId};
+use huddle_protocol::{BlobHash, FileEntry, Inspection, NodeId};
 
 use super::GetError;
 use crate::{
@@ -33,7 +34,12 @@ const TELL: Duration = Duration::from_millis(500);
 pub(super) struct Fetched {
     pub(super) bytes: u64,
     pub(super) sources: Vec<Source>,
+    /// What was found in small files as they arrived.
+    pub(super) inspected: HashMap<BlobHash, Inspection>,
 }
+
+/// Small files that arrived, by their size, and what was found in each.
+type Arrived = HashMap<(BlobHash, u64), Option<Inspection>>;
 
 /// Adds up what each peer brought.
 #[derive(Debug, Default)]
@@ -59,7 +65,7 @@ impl Tally {
         let mut sources: Vec<_> =
             sources.into_values().filter(|source| source.bytes > 0 || source.trouble.is_some()).collect();
         sources.sort_by_key(|source| std::cmp::Reverse(source.bytes));
-        Fetched { bytes, sources }
+        Fetched { bytes, sources, inspected: HashMap::new() }
     }
 }
 
@@ -74,17 +80,18 @@ impl Node {
         let missing = self.missing(files).await?;
         check_room(&self.home().blobs(), missing.iter().filter(|(.., is_new)| *is_new).map(|(_, size, _)| size).sum())?;
         self.keep(resolved).await?;
-        let tally = Tally::default();
+        let (tally, mut arrived) = (Tally::default(), Arrived::new());
         if missing.is_empty() {
-            self.fetch_all(resolved, files, &HashSet::new(), None, &tally, events).await?;
+            self.fetch_all(resolved, files, &arrived, None, &tally, events).await?;
         } else {
             let largest = files.iter().max_by_key(|file| file.size).map(|file| file.blake3);
             let holders = self.holders(resolved, largest);
-            let here = self.fetch_small_ones(files, &missing, &holders, &tally, events).await?;
-            self.fetch_all(resolved, files, &here, Some(&holders), &tally, events).await?;
+            arrived = self.fetch_small_ones(files, &missing, &holders, &tally, events).await?;
+            self.fetch_all(resolved, files, &arrived, Some(&holders), &tally, events).await?;
         }
         self.store().flush().await?;
-        Ok(tally.finish())
+        let inspected = arrived.into_iter().filter_map(|((blob, _), found)| Some((blob, found?))).collect();
+        Ok(Fetched { inspected, ..tally.finish() })
     }
 
     /// Returns the blobs that are not here in full, each once: its size, and whether nothing of it is here.
@@ -110,19 +117,21 @@ impl Node {
         holders: &Holders,
         tally: &Tally,
         events: &Events,
-    ) -> Result<HashSet<(BlobHash, u64)>, GetError> {
+    ) -> Result<Arrived, GetError> {
         let small: Vec<_> =
             missing.iter().filter(|(_, size, _)| *size <= SMALL).map(|(blob, size, _)| (*blob, *size)).collect();
         if small.len() < 2 {
-            return Ok(HashSet::new());
+            return Ok(Arrived::new());
         }
-        let mut here: HashSet<_> = small.iter().copied().collect();
         let of: HashMap<_, _> = files.iter().map(|file| (file.blake3, *file)).collect();
         let brought: Mutex<BTreeMap<NodeId, u64>> = Mutex::default();
         let next_lie = self.transfer().peers().next_lie();
         let began = Instant::now();
-        let is_here = |blob, node| {
+        let arrived: Mutex<Arrived> = Mutex::default();
+        let is_here = |blob, bytes: &[u8], node| {
             let Some(file) = of.get(&blob) else { return };
+            let found = huddle_protocol::inspect(&mut Cursor::new(bytes), bytes.len() as u64).ok();
+            arrived.lock().unwrap_or_else(PoisonError::into_inner).insert((blob, bytes.len() as u64), found);
             *brought.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default() += file.size;
             events.file(file.path.as_str(), file.size, file.size);
         };
@@ -132,11 +141,7 @@ impl Node {
                 events.tell(Event::Lie { node: lie.node, file: file.path.to_string() }).await;
             }
         }
-        let left =
-            left.map_err(|source| GetError::Fetch { path: "the small files".into(), source: Arc::new(source) })?;
-        for blob in left {
-            here.remove(&blob);
-        }
+        left.map_err(|source| GetError::Fetch { path: "the small files".into(), source: Arc::new(source) })?;
         let seconds = began.elapsed().as_secs_f64().max(0.001);
         let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
         let source = |(node, bytes): (&NodeId, &u64)| Source {
@@ -149,7 +154,7 @@ impl Node {
         };
         let sources = brought.iter().map(source).collect();
         tally.add(&Progress { received: brought.values().sum(), sources, ..Progress::default() });
-        Ok(here)
+        Ok(arrived.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Goes through all files: fetches what did not arrive yet, and hashes what its publisher does not vouch for.
@@ -157,14 +162,14 @@ impl Node {
         &self,
         resolved: &Resolved,
         files: &[&FileEntry],
-        arrived: &HashSet<(BlobHash, u64)>,
+        arrived: &Arrived,
         holders: Option<&Holders>,
         tally: &Tally,
         events: &Events,
     ) -> Result<(), GetError> {
         let (large, small): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.size > SMALL);
         let work = async |file: &&FileEntry| {
-            if !arrived.contains(&(file.blake3, file.size)) {
+            if !arrived.contains_key(&(file.blake3, file.size)) {
                 self.fetch_file(resolved, file, holders, tally, events).await?;
             }
             if resolved.must_check() {

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::{FetchError, Holders, Inner, Lie, Transfer, peers::evidence, piece::STALL};
-use crate::{clock::unix_now, endpoint::to_iroh, path::path_of};
+use crate::{clock::unix_now, endpoint::to_iroh, path::path_of, store::BlobError};
 
 /// The largest blob that is fetched together with others, in bytes.
 pub(crate) const SMALL: u64 = 64 << 10;
@@ -49,7 +49,7 @@ impl Transfer {
         &self,
         blobs: Vec<(BlobHash, u64)>,
         holders: &Holders,
-        is_here: impl Fn(BlobHash, NodeId) + Sync,
+        is_here: impl Fn(BlobHash, &[u8], NodeId) + Sync,
     ) -> Result<Vec<(BlobHash, u64)>, FetchError> {
         let queue = Queue::new(blobs);
         let (mut workers, mut at, mut undelivered) = (FuturesUnordered::new(), 0, Vec::new());
@@ -81,7 +81,7 @@ impl Transfer {
         &self,
         node: NodeId,
         queue: &Queue,
-        is_here: &(impl Fn(BlobHash, NodeId) + Sync),
+        is_here: &(impl Fn(BlobHash, &[u8], NodeId) + Sync),
     ) -> Result<Vec<(BlobHash, u64)>, FetchError> {
         loop {
             let mut batch = take(queue);
@@ -91,13 +91,14 @@ impl Transfer {
             let began = Instant::now();
             let (got, trouble) = self.0.batch(node, &batch).await;
             let bytes = got.iter().map(|bytes| bytes.len() as u64).sum();
-            let stored = got.into_iter().map(|bytes| self.0.blobs.add_pinned(bytes));
+            let store = async |bytes: Bytes| Ok::<_, BlobError>((self.0.blobs.add_pinned(bytes.clone()).await?, bytes));
+            let stored = got.into_iter().map(store);
             let mut stored = stored.collect::<FuturesUnordered<_>>();
             let mut here = HashSet::new();
-            while let Some(hash) = stored.next().await {
-                let hash = hash?;
+            while let Some(stored) = stored.next().await {
+                let (hash, bytes) = stored?;
                 here.insert(hash);
-                is_here(hash, node);
+                is_here(hash, &bytes, node);
             }
             batch.retain(|(hash, _)| !here.contains(hash));
             match trouble {
