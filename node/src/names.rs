@@ -108,6 +108,7 @@ impl Names {
     ///
     /// # Errors
     /// As there.
+    #[cfg(feature = "gateway")]
     pub(crate) fn known(&self, kind: RepoKind, id: &str) -> Result<Named, NameError> {
         let (domain, kind, name, upstream) = match self.start(kind, id)? {
             Read::Done(named) => return Ok(named),
