@@ -91,6 +91,7 @@ pub fn judge(
     let is_same = |manifest: &Manifest| manifest.repo().folded() == repo.folded();
     let fitting: Vec<_> =
         candidates.iter().enumerate().filter(|(_, candidate)| is_asked(candidate.manifest.value())).collect();
+    let Some((_, first)) = fitting.first() else { return Err(Refusal::OtherRevision) };
     let is_pinned = |manifest: &Manifest| matches!(asked, Revision::Commit(_)) && manifest.is_proven();
     if let Authority::Publisher(publisher) = repo.authority {
         let own = fitting
@@ -99,10 +100,10 @@ pub fn judge(
         if let Some((index, candidate)) = own {
             let manifest = candidate.manifest.value();
             let mut reasons = vec![Reason::Signed(publisher)];
-            match () {
-                () if is_pinned(manifest) => reasons.insert(0, Reason::Pinned),
-                () if manifest.is_proven() => reasons.push(Reason::Proven),
-                () => {}
+            if is_pinned(manifest) {
+                reasons.insert(0, Reason::Pinned);
+            } else if manifest.is_proven() {
+                reasons.push(Reason::Proven);
             }
             return Ok(Verdict { index: *index, reasons, voices: Vec::new() });
         }
@@ -117,17 +118,15 @@ pub fn judge(
         let reasons = [Reason::Pinned].into_iter().chain(tally.of(candidate.manifest.value())).collect();
         return Ok(Verdict { index: *index, reasons, voices: tally.voices(Some(candidate.manifest.value())) });
     }
-    match (repo.authority.clone(), fitting.first(), candidates.first()) {
-        (Authority::Upstream { .. }, Some(_), _) if !tally.is_empty() => tally.decide(policy.rule(repo)),
-        (_, None, _) | (_, _, None) => Err(Refusal::OtherRevision),
-        (authority, Some((_, candidate)), _) => Err(match authority {
-            _ if !is_same(candidate.manifest.value()) => {
-                Refusal::OtherRepo { actual: candidate.manifest.value().repo().clone() }
-            }
-            Authority::Publisher(_) => Refusal::NotThePublisher { signer: candidate.manifest.signer() },
-            Authority::Upstream { .. } => Refusal::UnknownAttestor { signer: candidate.manifest.signer() },
-        }),
+    if !tally.is_empty() {
+        return tally.decide(policy.rule(repo));
     }
+    let signer = first.manifest.signer();
+    Err(match repo.authority {
+        _ if !is_same(first.manifest.value()) => Refusal::OtherRepo { actual: first.manifest.value().repo().clone() },
+        Authority::Publisher(_) => Refusal::NotThePublisher { signer },
+        Authority::Upstream { .. } => Refusal::UnknownAttestor { signer },
+    })
 }
 
 /// Reports whether bytes must be hashed in full before they are passed on: a stranger's manifest proves git ids and
