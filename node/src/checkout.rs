@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huddle_protocol::{FileEntry, FilePath, Manifest, Mode, symlink_stays_inside};
+use bytes::Bytes;
+use huddle_protocol::{BlobHash, FileEntry, FilePath, Manifest, Mode, symlink_stays_inside};
 
 pub use self::place::Written;
 use self::place::{Keep, Placer, Target};
@@ -41,13 +42,27 @@ pub enum CheckoutError {
     Blobs(#[from] BlobError),
 }
 
+/// Where the bytes of files come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Supply {
+    pub(crate) blobs: Blobs,
+    /// Small files that have just arrived, and need not be read again.
+    pub(crate) at_hand: HashMap<BlobHash, Bytes>,
+}
+
+impl From<&Blobs> for Supply {
+    fn from(blobs: &Blobs) -> Self {
+        Self { blobs: blobs.clone(), at_hand: HashMap::new() }
+    }
+}
+
 /// Writes `files`, whose bytes are all here, below `to`. Files that are there already are left alone. With `copy` every
 /// file is the user's to write to; otherwise large ones may be read-only links to the store.
 ///
 /// # Errors
 /// See [`CheckoutError`]; files written before it stay.
 pub(crate) async fn checkout(
-    blobs: &Blobs,
+    supply: Supply,
     manifest: &Manifest,
     files: &[&FileEntry],
     to: &Path,
@@ -69,12 +84,13 @@ pub(crate) async fn checkout(
             }
         }
     }
-    let placer = Placer::new(blobs, to, Keep::SameBytes, copy);
+    let blobs = supply.blobs.clone();
+    let placer = Placer::new(supply, to, Keep::SameBytes, copy);
     placer.place(targets).await?;
     in_the_way?;
     let mut written = placer.written();
     for link in links {
-        write_link(blobs, link, &mut folders).await?;
+        write_link(&blobs, link, &mut folders).await?;
         written.symlinks += 1;
     }
     Ok(written)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::{
-    checkout::{self, CheckoutError, Written},
+    checkout::{self, CheckoutError, Supply, Written},
     deny::Denial,
     events::{Event, Events},
     home::NoRoom,
@@ -163,7 +163,8 @@ impl Node {
         let next_lie = self.transfer().peers().next_lie();
         let fetched = self.fetch_files(&resolved, &files, events).await?;
         let unsafe_files = self.findings_with(&files, &fetched.inspected).await?;
-        let (mut to, mut written, blobs) = (get.to, None, &self.store().blobs);
+        let (mut to, mut written) = (get.to, None);
+        let supply = Supply { blobs: self.store().blobs.clone(), at_hand: fetched.at_hand };
         if (to.is_some() || get.hf_cache.is_some())
             && let Some(finding) = self.refused(&unsafe_files)
         {
@@ -172,11 +173,11 @@ impl Node {
         safety::warn(&unsafe_files, events).await;
         if let Some(to) = &to {
             events.step(format!("writing to {}", to.display())).await;
-            written = Some(checkout::checkout(blobs, manifest, &files, to, get.copy).await?);
+            written = Some(checkout::checkout(supply, manifest, &files, to, get.copy).await?);
         } else if let Some(cache) = &get.hf_cache {
             events.step(format!("writing to {}", cache.display())).await;
             let name = (&repo, &revision);
-            let (snapshot, done) = checkout::hub_cache::write(blobs, name, manifest, &files, cache, get.copy).await?;
+            let (snapshot, done) = checkout::hub_cache::write(supply, name, manifest, &files, cache, get.copy).await?;
             (to, written) = (Some(snapshot), Some(done));
         }
         Ok(Got {

@@ -16,8 +16,7 @@ use std::{
 
 use huddle_protocol::{FileEntry, Manifest, Mode, RefName, RepoId, Revision};
 
-use super::{CheckoutError, Folders, Keep, Placer, Target, Written, check_collisions};
-use crate::store::Blobs;
+use super::{CheckoutError, Folders, Keep, Placer, Supply, Target, Written, check_collisions};
 
 /// Writes `files`, whose bytes are all here, into the cache at `cache`; returns the folder of the snapshot. The
 /// reference a user named the revision by is written last, when everything is in its place.
@@ -25,7 +24,7 @@ use crate::store::Blobs;
 /// # Errors
 /// See [`CheckoutError`]; what was written before it stays.
 pub(crate) async fn write(
-    blobs: &Blobs,
+    supply: Supply,
     (repo, revision): (&RepoId, &Revision),
     manifest: &Manifest,
     files: &[&FileEntry],
@@ -46,7 +45,7 @@ pub(crate) async fn write(
         size: file.size,
         mode: Mode::File,
     });
-    let placer = Placer::new(blobs, &repo, Keep::SameSize, copy);
+    let placer = Placer::new(supply, &repo, Keep::SameSize, copy);
     placer.place(targets.collect()).await?;
     let mut folders = Folders::below(&snapshot);
     for file in files {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
-use super::CheckoutError;
-use crate::store::{self, BlobError, Blobs};
+use super::{CheckoutError, Supply};
+use crate::store::{self, BlobError};
 
 /// Files up to this size (16 KiB) are in the store's database: they are read and written many at a time.
 const SMALL: u64 = 16 << 10;
@@ -67,7 +67,7 @@ pub(super) enum Keep {
 /// Puts files in their places.
 #[derive(Debug)]
 pub(super) struct Placer {
-    blobs: Blobs,
+    supply: Supply,
     /// Where files are made, so that the last step is a rename; removed at the end, with what is in it.
     root: PathBuf,
     part: Mutex<Option<Arc<Part>>>,
@@ -90,9 +90,9 @@ struct Part {
 
 impl Placer {
     /// Makes files below `root`, which exists.
-    pub(super) fn new(blobs: &Blobs, root: &Path, keep: Keep, must_copy: bool) -> Arc<Self> {
+    pub(super) fn new(supply: Supply, root: &Path, keep: Keep, must_copy: bool) -> Arc<Self> {
         Arc::new(Self {
-            blobs: blobs.clone(),
+            supply,
             root: root.to_owned(),
             part: Mutex::default(),
             keep,
@@ -107,7 +107,7 @@ impl Placer {
     pub(super) async fn place(self: &Arc<Self>, targets: Vec<Target>) -> Result<(), CheckoutError> {
         if !self.must_copy && targets.iter().any(|target| target.size > SMALL) {
             // A blob that the database thought incomplete after a kill would be opened for writing.
-            self.blobs.flush().await?;
+            self.supply.blobs.flush().await?;
         }
         stream::iter(batches(targets))
             .map(|batch| self.clone().batch(batch))
@@ -154,19 +154,22 @@ impl Placer {
     }
 
     async fn read(&self, target: Target) -> Result<(Target, Bytes), CheckoutError> {
-        let bytes = self.blobs.small(target.blob, SMALL as usize).await?;
+        let bytes = match self.supply.at_hand.get(&target.blob) {
+            Some(bytes) => Some(bytes.clone()),
+            None => self.supply.blobs.small(target.blob, SMALL as usize).await?,
+        };
         let bytes = bytes.filter(|bytes| bytes.len() as u64 == target.size);
         let bytes = bytes.ok_or(BlobError::Missing { hash: target.blob })?;
         Ok((target, bytes))
     }
 
     async fn large(self: Arc<Self>, target: Target) -> Result<(), CheckoutError> {
-        if !self.blobs.is_complete(target.blob).await? {
+        if !self.supply.blobs.is_complete(target.blob).await? {
             return Err(BlobError::Missing { hash: target.blob }.into());
         }
         let (this, wanted) = (self.clone(), target.clone());
         let is_done = blocking(move || {
-            let Some(owned) = this.blobs.owned(wanted.blob, wanted.size) else { return Ok(false) };
+            let Some(owned) = this.supply.blobs.owned(wanted.blob, wanted.size) else { return Ok(false) };
             this.share(&owned, &wanted).map_err(|source| write_error(&wanted.path, source))?;
             Ok(true)
         });
@@ -178,7 +181,7 @@ impl Placer {
         let part = self.part().map_err(write)?;
         let new = part.name();
         let mut file = tokio::fs::File::create(&new).await.map_err(write)?;
-        let mut pieces = std::pin::pin!(self.blobs.read(target.blob, 0..target.size));
+        let mut pieces = std::pin::pin!(self.supply.blobs.read(target.blob, 0..target.size));
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| BlobError::Store { doing: "read", reason: error.to_string() })?;
             file.write_all(&piece).await.map_err(write)?;
@@ -270,7 +273,7 @@ impl Placer {
         if !there.is_file() || there.len() != target.size {
             return Ok(false);
         }
-        if self.blobs.is_link(target.blob, &there) {
+        if self.supply.blobs.is_link(target.blob, &there) {
             // Its mode is that of the store's file, and of every other link to it.
             return Ok(!self.must_copy && is_executable(&there) == (target.mode == Mode::Executable));
         }

@@ -50,7 +50,7 @@ impl Desk {
         let repo = "hf:x".parse().unwrap();
         let manifest = manifest(&repo, &SecretKey::from_bytes([1; 32]), self.files.clone());
         let files: Vec<_> = manifest.value().files().iter().collect();
-        checkout(&self.store.blobs, manifest.value(), &files, &self.to(), copy).await
+        checkout((&self.store.blobs).into(), manifest.value(), &files, &self.to(), copy).await
     }
 
     fn read(&self, path: &str) -> String {

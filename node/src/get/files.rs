@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use huddle_protocol::{BlobHash, FileEntry, Inspection, NodeId};
 
@@ -26,6 +27,8 @@ const AT_ONCE: usize = 4;
 const LOOK_UPS: usize = 64;
 /// A disk with less room than this (16 MiB) counts as full.
 const FULL: u64 = 16 << 20;
+/// How many bytes of small files stay in memory until they are written out (32 MiB).
+const AT_HAND: usize = 32 << 20;
 /// How often is told who sends what.
 const TELL: Duration = Duration::from_millis(500);
 
@@ -36,10 +39,31 @@ pub(super) struct Fetched {
     pub(super) sources: Vec<Source>,
     /// What was found in small files as they arrived.
     pub(super) inspected: HashMap<BlobHash, Inspection>,
+    /// Small files that need not be read again to be written out.
+    pub(super) at_hand: HashMap<BlobHash, Bytes>,
 }
 
-/// Small files that arrived, by their size, and what was found in each.
-type Arrived = HashMap<(BlobHash, u64), Option<Inspection>>;
+/// Small files that arrived.
+#[derive(Debug, Default)]
+struct Arrived {
+    /// What was found in each, by its size too.
+    found: HashMap<(BlobHash, u64), Option<Inspection>>,
+    at_hand: HashMap<BlobHash, Bytes>,
+    /// How many more bytes are kept at hand.
+    room: usize,
+}
+
+impl Arrived {
+    fn add(&mut self, blob: BlobHash, bytes: &Bytes) {
+        let size = bytes.len();
+        let found = huddle_protocol::inspect(&mut Cursor::new(bytes), size as u64).ok();
+        self.found.insert((blob, size as u64), found);
+        if size <= self.room {
+            self.room -= size;
+            self.at_hand.insert(blob, bytes.clone());
+        }
+    }
+}
 
 /// Adds up what each peer brought.
 #[derive(Debug, Default)]
@@ -65,7 +89,7 @@ impl Tally {
         let mut sources: Vec<_> =
             sources.into_values().filter(|source| source.bytes > 0 || source.trouble.is_some()).collect();
         sources.sort_by_key(|source| std::cmp::Reverse(source.bytes));
-        Fetched { bytes, sources, inspected: HashMap::new() }
+        Fetched { bytes, sources, ..Fetched::default() }
     }
 }
 
@@ -80,7 +104,7 @@ impl Node {
         let missing = self.missing(files).await?;
         check_room(&self.home().blobs(), missing.iter().filter(|(.., is_new)| *is_new).map(|(_, size, _)| size).sum())?;
         self.keep(resolved).await?;
-        let (tally, mut arrived) = (Tally::default(), Arrived::new());
+        let (tally, mut arrived) = (Tally::default(), Arrived::default());
         if missing.is_empty() {
             self.fetch_all(resolved, files, &arrived, None, &tally, events).await?;
         } else {
@@ -90,8 +114,8 @@ impl Node {
             self.fetch_all(resolved, files, &arrived, Some(&holders), &tally, events).await?;
         }
         self.store().flush().await?;
-        let inspected = arrived.into_iter().filter_map(|((blob, _), found)| Some((blob, found?))).collect();
-        Ok(Fetched { inspected, ..tally.finish() })
+        let inspected = arrived.found.into_iter().filter_map(|((blob, _), found)| Some((blob, found?))).collect();
+        Ok(Fetched { inspected, at_hand: arrived.at_hand, ..tally.finish() })
     }
 
     /// Returns the blobs that are not here in full, each once: its size, and whether nothing of it is here.
@@ -121,17 +145,16 @@ impl Node {
         let small: Vec<_> =
             missing.iter().filter(|(_, size, _)| *size <= SMALL).map(|(blob, size, _)| (*blob, *size)).collect();
         if small.len() < 2 {
-            return Ok(Arrived::new());
+            return Ok(Arrived::default());
         }
         let of: HashMap<_, _> = files.iter().map(|file| (file.blake3, *file)).collect();
         let brought: Mutex<BTreeMap<NodeId, u64>> = Mutex::default();
         let next_lie = self.transfer().peers().next_lie();
         let began = Instant::now();
-        let arrived: Mutex<Arrived> = Mutex::default();
-        let is_here = |blob, bytes: &[u8], node| {
+        let arrived = Mutex::new(Arrived { room: AT_HAND, ..Arrived::default() });
+        let is_here = |blob, bytes: &Bytes, node| {
             let Some(file) = of.get(&blob) else { return };
-            let found = huddle_protocol::inspect(&mut Cursor::new(bytes), bytes.len() as u64).ok();
-            arrived.lock().unwrap_or_else(PoisonError::into_inner).insert((blob, bytes.len() as u64), found);
+            arrived.lock().unwrap_or_else(PoisonError::into_inner).add(blob, bytes);
             *brought.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default() += file.size;
             events.file(file.path.as_str(), file.size, file.size);
         };
@@ -169,7 +192,7 @@ impl Node {
     ) -> Result<(), GetError> {
         let (large, small): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.size > SMALL);
         let work = async |file: &&FileEntry| {
-            if !arrived.contains_key(&(file.blake3, file.size)) {
+            if !arrived.found.contains_key(&(file.blake3, file.size)) {
                 self.fetch_file(resolved, file, holders, tally, events).await?;
             }
             if resolved.must_check() {

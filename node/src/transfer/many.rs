@@ -49,7 +49,7 @@ impl Transfer {
         &self,
         blobs: Vec<(BlobHash, u64)>,
         holders: &Holders,
-        is_here: impl Fn(BlobHash, &[u8], NodeId) + Sync,
+        is_here: impl Fn(BlobHash, &Bytes, NodeId) + Sync,
     ) -> Result<Vec<(BlobHash, u64)>, FetchError> {
         let queue = Queue::new(blobs);
         let (mut workers, mut at, mut undelivered) = (FuturesUnordered::new(), 0, Vec::new());
@@ -81,7 +81,7 @@ impl Transfer {
         &self,
         node: NodeId,
         queue: &Queue,
-        is_here: &(impl Fn(BlobHash, &[u8], NodeId) + Sync),
+        is_here: &(impl Fn(BlobHash, &Bytes, NodeId) + Sync),
     ) -> Result<Vec<(BlobHash, u64)>, FetchError> {
         loop {
             let mut batch = take(queue);

@@ -9,7 +9,7 @@ async fn write(desk: &Desk, revision: &str) -> (PathBuf, Written) {
     let manifest = manifest(&repo, &SecretKey::from_bytes([1; 32]), desk.files.clone());
     let files: Vec<_> = manifest.value().files().iter().collect();
     let name = (&repo, &revision.parse::<Revision>().unwrap());
-    hub_cache::write(&desk.store.blobs, name, manifest.value(), &files, &desk.to(), false).await.unwrap()
+    hub_cache::write((&desk.store.blobs).into(), name, manifest.value(), &files, &desk.to(), false).await.unwrap()
 }
 
 #[cfg(unix)]
