@@ -91,6 +91,14 @@ pub enum Command {
     /// Publish a folder, or one file, as a new revision of a repository of yours.
     #[command(after_help = "Example:\n  huddle publish ./my-model --repo my-model -m 'First release'")]
     Publish(Publish),
+    /// Vouch for a commit of another hub's repository, as a mirror of it.
+    ///
+    /// Signs that the files of a folder are those of the commit. With the raw commit object they prove themselves; a git
+    /// checkout has it, and `git cat-file commit <id>` prints it. The hub is asked whether it says the same.
+    #[command(
+        after_help = "Example:\n  huddle attest ./gpt2 --repo hf:openai-community/gpt2@607a30d783dfa663caf39e06633721c8d4cfcd7e"
+    )]
+    Attest(Attest),
     /// Fetch a repository from whoever has it, verified.
     #[command(after_help = "Example:\n  huddle get <publisher>/my-model@main --include '*.json' --to ./my-model")]
     Get(Get),
@@ -169,6 +177,34 @@ pub struct Up {
     #[arg(long)]
     pub demo: bool,
     /// How to reach others.
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `huddle attest`.
+#[derive(Debug, Args)]
+pub struct Attest {
+    /// A folder with the files of the commit.
+    pub path: PathBuf,
+    /// The repository and the commit.
+    #[arg(long, value_name = "hf:<ORG>/<NAME>@<COMMIT>")]
+    pub repo: String,
+    /// The raw commit object [default: that of the folder, if it is a git checkout].
+    #[arg(long, value_name = "FILE")]
+    pub commit: Option<PathBuf>,
+    /// The branch that is said to be this commit.
+    #[arg(long, default_value = "main")]
+    pub branch: String,
+    /// The publisher key that signs [default: the configured one].
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// Keep a copy of large files; otherwise they are used where they are, and have to stay there unchanged.
+    #[arg(long)]
+    pub copy: bool,
+    /// With --json, print what happens meanwhile too: one JSON object a line, the result last.
+    #[arg(long)]
+    pub events: bool,
+    /// How to reach others, if no node runs.
     #[command(flatten)]
     pub network: Network,
 }

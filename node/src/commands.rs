@@ -1,5 +1,6 @@
 //! What each command does. A command that needs a node uses the running one, or starts one for its own duration.
 
+mod attest;
 mod deny;
 mod get;
 mod key;
@@ -65,6 +66,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
     match command {
         Command::Up(up) => up::run(context, up).await,
         Command::Publish(publish) => publish::run(context, publish, bars).await,
+        Command::Attest(attest) => attest::run(context, attest, bars).await,
         Command::Get(get) => get::run(context, get, bars).await,
         Command::Resolve { repo, network } => {
             let session = session::open(context, &network).await?;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Sections that `HUDDLE_<SECTION>_<KEY>` may set.
-const SECTIONS: [&str; 7] = ["network", "gateway", "publisher", "names", "trust", "safety", "limits"];
+const SECTIONS: [&str; 8] = ["network", "gateway", "publisher", "names", "trust", "upstream", "safety", "limits"];
 
 /// Everything a node can be told. `examples/config.toml` shows each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub names: Names,
     /// Whose word is believed.
     pub trust: Trust,
+    /// The hub that mirrored repositories come from.
+    pub upstream: Upstream,
     /// What becomes of files that could harm whoever loads them.
     pub safety: Safety,
     /// How much is moved, how fast.
@@ -134,6 +136,8 @@ pub struct Trust {
     pub votes: u32,
     /// Whether the commit object must prove the files on top of that.
     pub proven: bool,
+    /// What the word of the hub itself counts.
+    pub upstream: UpstreamWord,
     /// What is different for single namespaces.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub namespaces: BTreeMap<String, Namespace>,
@@ -141,7 +145,13 @@ pub struct Trust {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { attestors: Vec::new(), votes: 1, proven: false, namespaces: BTreeMap::new() }
+        Self {
+            attestors: Vec::new(),
+            votes: 1,
+            proven: false,
+            upstream: UpstreamWord::Enough,
+            namespaces: BTreeMap::new(),
+        }
     }
 }
 
@@ -155,6 +165,36 @@ pub struct Namespace {
     /// Whether the commit object must prove the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
+    /// What the word of the hub itself counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamWord>,
+}
+
+/// What the word of the hub that a repository is mirrored from counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamWord {
+    /// Nothing: it is not asked.
+    Off,
+    /// It is asked when mirrors have too few votes, and then decides alone.
+    #[default]
+    Enough,
+    /// It is always asked, and must agree with what the mirrors' votes decide.
+    Required,
+}
+
+/// The hub that mirrored repositories come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// Where it answers; nowhere if this is empty.
+    pub endpoint: String,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { endpoint: "https://huggingface.co".to_owned() }
+    }
 }
 
 /// What becomes of files that could harm whoever loads them.

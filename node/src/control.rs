@@ -25,7 +25,7 @@ use crate::{
     failure::{Code, Failure},
     get::Get,
     node::Node,
-    publish::Publish,
+    publish::{Attest, Publish},
 };
 
 /// The longest line in either direction, in bytes.
@@ -67,6 +67,8 @@ pub enum Call {
     Domain(PublisherName),
     /// Answers [`Published`](crate::publish::Published).
     Publish(Publish),
+    /// Answers [`Attested`](crate::publish::Attested).
+    Attest(Attest),
     /// Answers [`Got`](crate::get::Got).
     Get(Get),
 }
@@ -93,6 +95,7 @@ impl Call {
             Self::Denied => value(&node.reload_denied().await.map_err(|error| Failure::new(Code::Unexpected, &error))?),
             Self::Domain(domain) => value(&node.names().check(&domain).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
+            Self::Attest(attest) => value(&node.attest(attest, events).await?),
             Self::Get(get) => value(&node.get(get, events).await?),
         }
     }

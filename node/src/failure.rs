@@ -10,7 +10,7 @@ use crate::{
     get::GetError,
     names::{FileError, NameError, domain::DomainError},
     node::StartError,
-    publish::PublishError,
+    publish::{AttestError, PublishError},
     resolve::ResolveError,
     transfer::FetchError,
 };
@@ -85,7 +85,10 @@ impl From<ResolveError> for Failure {
 
 fn resolve_code(error: &ResolveError) -> Code {
     match error {
-        ResolveError::NotFound { .. } | ResolveError::RevisionNotFound { .. } => Code::NotFound,
+        ResolveError::NotFound { .. } | ResolveError::RevisionNotFound { .. } | ResolveError::NobodyHas { .. } => {
+            Code::NotFound
+        }
+        ResolveError::NoWord { error, .. } => resolve_code(error),
         ResolveError::Unreachable { .. } | ResolveError::Network(_) => Code::Unreachable,
         ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => Code::Verification,
         ResolveError::Denied { .. } => Code::Denied,
@@ -111,16 +114,33 @@ fn name_code(error: &NameError) -> Code {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        Self::new(publish_code(&error), &error)
+    }
+}
+
+impl From<AttestError> for Failure {
+    fn from(error: AttestError) -> Self {
         let code = match &error {
-            PublishError::Name(_) | PublishError::Branch { .. } | PublishError::Key(_) | PublishError::Case { .. } => {
-                Code::Usage
-            }
-            PublishError::Resolve(error) => resolve_code(error),
-            PublishError::Behind { .. } => Code::Unreachable,
-            PublishError::Denied { .. } => Code::Denied,
-            _ => Code::Unexpected,
+            AttestError::NotACommit { .. } => Code::Usage,
+            AttestError::Unknown { .. } => Code::NotFound,
+            AttestError::Differs { .. } => Code::Verification,
+            AttestError::Publish(error) => publish_code(error),
         };
         Self::new(code, &error)
+    }
+}
+
+fn publish_code(error: &PublishError) -> Code {
+    match error {
+        PublishError::Name(_) | PublishError::Branch { .. } | PublishError::Key(_) | PublishError::Case { .. } => {
+            Code::Usage
+        }
+        PublishError::Resolve(error) => resolve_code(error),
+        PublishError::Behind { .. } => Code::Unreachable,
+        PublishError::Denied { .. } => Code::Denied,
+        // The files are not those of the commit.
+        PublishError::Manifest(_) => Code::Verification,
+        _ => Code::Unexpected,
     }
 }
 
@@ -153,6 +173,7 @@ impl From<StartError> for Failure {
         let code = match &error {
             StartError::Bootstrap { .. }
             | StartError::Trust(_)
+            | StartError::Upstream(_)
             | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,

@@ -41,3 +41,4 @@ mod together;
 pub mod tokens;
 pub mod transfer;
 pub mod trust;
+pub mod upstream;

@@ -35,6 +35,7 @@ use crate::{
     },
     transfer::{self, Transfer, serve::Serve},
     trust::{Policy, PolicyError},
+    upstream::{self, EndpointError, Upstream},
 };
 
 /// How often a node signs its addresses anew; others forget them after two days.
@@ -68,6 +69,9 @@ pub enum StartError {
     /// What `[trust]` asks for makes no sense.
     #[error(transparent)]
     Trust(#[from] PolicyError),
+    /// The address of the hub that repositories are mirrored from is none.
+    #[error(transparent)]
+    Upstream(#[from] EndpointError),
     /// The address of what domains say is none.
     #[error("names.well_known: `{address}` is not a URL such as https://{{domain}}/.well-known/huddle")]
     WellKnown { address: String },
@@ -140,6 +144,10 @@ impl Node {
         }
         let bootstrap = addresses(&config.network.bootstrap)?;
         let policy = Policy::new(&config.trust)?;
+        let hub = upstream::endpoint(&config.upstream)?;
+        if hub.is_none() && policy.needs_upstream() {
+            return Err(PolicyError::NoHub.into());
+        }
         check_well_known(&config.names.well_known)?;
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
@@ -194,7 +202,8 @@ impl Node {
             network,
             exchange: transfer.exchange().clone(),
             transfer,
-            policy,
+            policy: policy.with_own(identity.publisher_ids()),
+            upstream: hub.map(|hub| Upstream::new(hub, endpoint.tls_config())),
             own: identity.publisher_ids(),
             recent: Arc::new(Recent::default()),
         };

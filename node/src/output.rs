@@ -29,7 +29,7 @@ use crate::{
     failure::{Code, Failure},
     get::Got,
     names::Step,
-    publish::Published,
+    publish::{Attested, Published},
     report::{Forgiven, Peer, Resolution, Status},
     store::Rebuilt,
 };
@@ -162,6 +162,20 @@ impl Display for Published {
         writeln!(f, "revision   {}", self.revision)?;
         writeln!(f, "manifest   {}", self.manifest)?;
         write!(f, "files      {} ({})", self.files, HumanBytes(self.bytes))
+    }
+}
+
+impl Display for Attested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "attested   {}@{}", self.repo, clean(&self.branch))?;
+        writeln!(f, "revision   {}", self.revision)?;
+        writeln!(f, "manifest   {}", self.manifest)?;
+        writeln!(f, "files      {} ({})", self.files, HumanBytes(self.bytes))?;
+        let proof = if self.is_proven { "the commit object proves them" } else { "no commit object: your word only" };
+        match &self.confirmed_by {
+            Some(hub) => write!(f, "trust      {proof}; {} says the same", clean(hub)),
+            None => write!(f, "trust      {proof}"),
+        }
     }
 }
 

@@ -1,11 +1,16 @@
 //! Publishing: the files of a folder are taken in, and become a commit on a branch.
 
+mod attest;
 mod hash;
 mod lfs;
 mod scan;
 mod turn;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use huddle_protocol::{
@@ -13,6 +18,8 @@ use huddle_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::attest::{Attest, AttestError, Attested};
+use self::scan::Links;
 #[cfg(feature = "gateway")]
 pub(crate) use self::{lfs::attributes, turn::Turn};
 use crate::{
@@ -153,7 +160,7 @@ impl Node {
         let repo = RepoId::native(publish.kind, key.public().into(), name);
         let bad_branch = |_| PublishError::Branch { branch: publish.branch.clone() };
         let branch = RefName::branch(&publish.branch).map_err(bad_branch)?;
-        let files = self.take_in(&publish, events).await?;
+        let files = self.take_in(&publish.path, publish.copy, Links::Followed, events).await?;
         let message =
             publish.message.unwrap_or_else(|| format!("Publish {}", output::count(files.len() as u64, "file")));
         let mut turn = self.turn(repo, key, events).await?;
@@ -174,21 +181,27 @@ impl Node {
     }
 
     /// Hashes every file and takes it into the store, several at once.
-    async fn take_in(&self, publish: &Publish, events: &Events) -> Result<Vec<FileEntry>, PublishError> {
-        let (path, home) = (publish.path.clone(), self.home().path().to_owned());
-        let sources = tokio::task::spawn_blocking(move || scan::scan(&path, &home)).await;
+    async fn take_in(
+        &self,
+        path: &Path,
+        copy: bool,
+        links: Links,
+        events: &Events,
+    ) -> Result<Vec<FileEntry>, PublishError> {
+        let (root, home) = (path.to_owned(), self.home().path().to_owned());
+        let sources = tokio::task::spawn_blocking(move || scan::scan(&root, &home, links)).await;
         let sources = sources
-            .map_err(|error| PublishError::Read { path: publish.path.clone(), source: io::Error::other(error) })??;
+            .map_err(|error| PublishError::Read { path: path.to_owned(), source: io::Error::other(error) })??;
         let bytes = sources.iter().map(|source| source.size).sum();
         events.tell(Event::Total { files: sources.len() as u64, bytes }).await;
         let rules = Arc::new(lfs::Rules::of(&sources));
         let at_once = std::thread::available_parallelism().map_or(2, usize::from);
         let is_free = hash::can_reflink(&self.home().blobs(), &sources);
-        let copied = sources.iter().filter(|source| publish.copy || !rules.is_lfs(source.path.as_str(), source.size));
+        let copied = sources.iter().filter(|source| copy || !rules.is_lfs(source.path.as_str(), source.size));
         if !is_free {
             check_room(&self.home().blobs(), copied.map(|source| source.size).sum())?;
         }
-        let copy = publish.copy || is_free;
+        let copy = copy || is_free;
         stream::iter(sources)
             .map(|source| hash::take_in(self.store(), source, Arc::clone(&rules), copy, events))
             .buffer_unordered(at_once)

@@ -3,6 +3,7 @@
 mod recent;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -20,7 +21,8 @@ use crate::{
     exchange::{Exchange, heads_of},
     store::{Store, StoreError},
     transfer::{self, FetchError, Holders, Search, Transfer},
-    trust::{self, Candidate, Policy, Reason, Refusal, Verdict, Voice},
+    trust::{self, Candidate, Policy, Question, Reason, Refusal, Verdict, Voice},
+    upstream::{Upstream, UpstreamError},
 };
 
 /// How long a reader who could have what is known waits for something newer.
@@ -58,6 +60,14 @@ pub enum ResolveError {
     /// This node denies it.
     #[error("{repo} is denied: {denial}; `huddle deny list` shows what is denied here")]
     Denied { repo: RepoId, denial: Box<Denial> },
+    /// The hub knows it, nobody here has it.
+    #[error(
+        "{hub} says that {repo} is at commit {revision}, which nobody on this network has; a mirror has to fetch it first"
+    )]
+    NobodyHas { repo: RepoId, hub: Arc<str>, revision: GitOid },
+    /// Nobody's word is enough, and the hub cannot be asked.
+    #[error("{error}; and {reason}")]
+    NoWord { error: Box<Self>, reason: UpstreamError },
     /// The manifest does not decode.
     #[error("the manifest {manifest} of {repo} is not valid")]
     Invalid { repo: RepoId, manifest: BlobHash },
@@ -137,6 +147,8 @@ pub struct Resolver {
     pub transfer: Transfer,
     /// Whose word counts.
     pub policy: Policy,
+    /// The hub that repositories are mirrored from.
+    pub upstream: Option<Upstream>,
     /// Publishers whose keys are here: their heads are made here and nowhere else.
     pub own: Vec<PublisherId>,
     /// What was looked up a moment ago.
@@ -153,15 +165,22 @@ impl Resolver {
         if self.store.offer.is_taken_back(repo) {
             return Err(ResolveError::NotFound { repo: repo.clone() });
         }
+        let resolved = self.by_word(repo, revision).await;
+        self.heeding_upstream(repo, revision, resolved).await
+    }
+
+    /// Finds a revision by the word of whoever signs for the repository, and a pinned commit by its own proof.
+    async fn by_word(&self, repo: &RepoId, revision: &Revision) -> Result<Resolved, ResolveError> {
+        let question = Question::from(revision);
         if let Revision::Commit(id) = revision
-            && let Some(resolved) = self.pinned(repo, *id, &self.store.index.manifests_of(*id), None).await?
+            && let Some(resolved) = self.pinned(repo, question, &self.store.index.manifests_of(*id), None).await?
         {
             return Ok(resolved);
         }
         let heads = match (self.heads(repo).await, revision) {
             // A pinned commit needs nobody's word, and somebody may hold it under another name.
             (Err(error), Revision::Commit(id)) => {
-                return self.by_commit(repo, *id, false).await.map_err(|other| match other {
+                return self.by_commit(repo, question, *id, false).await.map_err(|other| match other {
                     ResolveError::NotFound { .. } => error,
                     other => other,
                 });
@@ -174,7 +193,7 @@ impl Resolver {
             return self.decide(repo, revision, &said).await;
         }
         if let Revision::Commit(id) = revision {
-            return self.by_commit(repo, *id, !heads.is_empty()).await;
+            return self.by_commit(repo, question, *id, !heads.is_empty()).await;
         }
         let short = |name: &RefName| name.as_branch().or(name.as_tag()).unwrap_or(name.as_str()).to_owned();
         let known = heads.iter().flat_map(|head| head.value().refs().keys()).take(20).map(short).collect();
@@ -227,6 +246,10 @@ impl Resolver {
     /// If there are none, or the publisher contradicts himself.
     pub async fn heads_from_network(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         let known = self.believed_heads(repo);
+        if repo.publisher().is_none() && self.policy.attestors().next().is_none() {
+            // Whoever answered would not be believed.
+            return if known.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(known) };
+        }
         let pointers = self.pointers(repo).await?;
         for pointer in &pointers {
             let contradicts = |head: &Arc<Signed<Head>>| {
@@ -409,7 +432,7 @@ impl Resolver {
             return Err(failed.unwrap_or_else(|| ResolveError::NotFound { repo: repo.clone() }));
         }
         // A short id or a name is settled by the heads; only a full id was pinned.
-        let resolved = self.judge(repo, asked, fetched).await?;
+        let resolved = self.judge(repo, asked.into(), fetched).await?;
         resolved.map_err(|refusal| untrusted(repo, refusal))
     }
 
@@ -417,12 +440,12 @@ impl Resolver {
     async fn judge(
         &self,
         repo: &RepoId,
-        asked: &Revision,
+        question: Question<'_>,
         mut offered: Vec<(BlobHash, Arc<Signed<Manifest>>, u64)>,
     ) -> Result<Result<Resolved, Refusal>, ResolveError> {
         let candidates: Vec<_> =
             offered.iter().map(|(_, manifest, time)| Candidate { manifest, time: *time }).collect();
-        let verdict = match trust::judge(&candidates, repo, asked, &self.policy) {
+        let verdict = match trust::judge(&candidates, repo, question, &self.policy) {
             Ok(verdict) => verdict,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -433,7 +456,13 @@ impl Resolver {
     }
 
     /// Asks whoever holds a commit, under any name, for its manifests.
-    async fn by_commit(&self, repo: &RepoId, id: GitOid, repo_is_known: bool) -> Result<Resolved, ResolveError> {
+    async fn by_commit(
+        &self,
+        repo: &RepoId,
+        question: Question<'_>,
+        id: GitOid,
+        repo_is_known: bool,
+    ) -> Result<Resolved, ResolveError> {
         let request = Request::Revision { revision: id };
         let search = async {
             let ask = |node| {
@@ -448,7 +477,7 @@ impl Resolver {
                 named.retain(|hash| !manifests.contains(hash));
                 named.splice(0..0, manifests.into_iter().take(NAMED));
                 named.truncate(NAMED_IN_ALL);
-                match self.pinned(repo, id, &named, Some(node)).await {
+                match self.pinned(repo, question, &named, Some(node)).await {
                     Ok(Some(resolved)) => return Ok(Some(resolved)),
                     Ok(None) => {}
                     Err(error) => last = Some(error),
@@ -467,11 +496,11 @@ impl Resolver {
         }
     }
 
-    /// Returns the first of some manifests that may be believed for a pinned commit.
+    /// Returns the first of some manifests of one commit that may be believed.
     async fn pinned(
         &self,
         repo: &RepoId,
-        id: GitOid,
+        question: Question<'_>,
         manifests: &[BlobHash],
         from: Option<NodeId>,
     ) -> Result<Option<Resolved>, ResolveError> {
@@ -491,7 +520,7 @@ impl Resolver {
         }
         let judged = match offered.is_empty() {
             true => None,
-            false => Some(self.judge(repo, &Revision::Commit(id), offered).await?),
+            false => Some(self.judge(repo, question, offered).await?),
         };
         match (judged, denied) {
             (Some(Ok(resolved)), _) => Ok(Some(resolved)),

@@ -14,6 +14,7 @@ mod peers;
 mod read;
 mod rebuild;
 pub mod records;
+mod said;
 mod table;
 mod uploads;
 mod verified;
@@ -36,6 +37,7 @@ pub(crate) use self::{
     files::{GROUP, whole_groups},
     link::link,
     offer::Offer,
+    said::Said,
     uploads::KEPT as UPLOADS_KEPT,
 };
 use crate::{

@@ -1,5 +1,7 @@
 //! Real nodes in temporary homes, and peers that follow a script, on loopback: for the tests of this crate.
 
+pub(crate) mod web;
+
 use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -60,6 +62,7 @@ pub(crate) fn config() -> Config {
     config.network.listen = vec![([127, 0, 0, 1], 0).into()];
     config.network.mdns = false;
     config.gateway.enabled = false;
+    config.upstream.endpoint.clear(); // nobody outside is asked
     config
 }
 

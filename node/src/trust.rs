@@ -5,14 +5,18 @@ mod reason;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
-use huddle_protocol::{Authority, Manifest, PublicKey, RepoId, Revision, Signed};
+use std::sync::Arc;
+
+use huddle_protocol::{Authority, GitOid, Manifest, PublicKey, RepoId, Revision, Signed};
 
 use self::tally::Tally;
 pub use self::{
     policy::{Policy, PolicyError, Rule},
     reason::Reason,
     tally::Voice,
+    upstream::{Content, Statement},
 };
 
 /// A manifest that somebody offers as what was asked for.
@@ -22,6 +26,21 @@ pub struct Candidate<'a> {
     pub manifest: &'a Signed<Manifest>,
     /// When its signer last said so, in seconds since 1970-01-01 UTC.
     pub time: u64,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The revision, as it was asked for.
+    pub revision: &'a Revision,
+    /// What the hub that the repository is mirrored from says it is, if that decides.
+    pub upstream: Option<&'a Statement>,
+}
+
+impl<'a> From<&'a Revision> for Question<'a> {
+    fn from(revision: &'a Revision) -> Self {
+        Self { revision, upstream: None }
+    }
 }
 
 /// What is believed.
@@ -64,6 +83,9 @@ pub enum Refusal {
          for; pin a revision (`REPO@<40 hex digits>`) that is proven"
     )]
     NotProven,
+    /// The hub says otherwise than everybody who offers it.
+    #[error("{hub} says it is {revision}, and nobody offers that with the files it has there")]
+    NotAsUpstream { hub: Arc<str>, revision: GitOid },
     /// The configuration accepts nobody's word.
     #[error("[trust] accepts nobody's word for it; pin a revision (`REPO@<40 hex digits>`)")]
     OnlyPinned,
@@ -84,9 +106,10 @@ pub enum Refusal {
 pub fn judge(
     candidates: &[Candidate<'_>],
     repo: &RepoId,
-    asked: &Revision,
+    question: Question<'_>,
     policy: &Policy,
 ) -> Result<Verdict, Refusal> {
+    let asked = question.revision;
     let is_asked = |manifest: &Manifest| !matches!(asked, Revision::Commit(id) if manifest.revision() != *id);
     let is_same = |manifest: &Manifest| manifest.repo().folded() == repo.folded();
     let fitting: Vec<_> =
@@ -118,6 +141,9 @@ pub fn judge(
         let reasons = [Reason::Pinned].into_iter().chain(tally.of(candidate.manifest.value())).collect();
         return Ok(Verdict { index: *index, reasons, voices: tally.voices(Some(candidate.manifest.value())) });
     }
+    if let Some(said) = question.upstream {
+        return agreeing(&fitting, said, &tally, policy.rule(repo));
+    }
     if !tally.is_empty() {
         return tally.decide(policy.rule(repo));
     }
@@ -127,6 +153,26 @@ pub fn judge(
         Authority::Publisher(_) => Refusal::NotThePublisher { signer },
         Authority::Upstream { .. } => Refusal::UnknownAttestor { signer },
     })
+}
+
+/// Finds what agrees with the hub's own word, best with the commit object that proves it.
+fn agreeing(
+    fitting: &[(usize, &Candidate<'_>)],
+    said: &Statement,
+    tally: &Tally<'_>,
+    rule: Rule,
+) -> Result<Verdict, Refusal> {
+    let agreeing = fitting.iter().filter(|(_, candidate)| said.confirms(candidate.manifest.value()).is_ok());
+    let best = agreeing.max_by_key(|(_, candidate)| candidate.manifest.value().is_proven());
+    let Some((index, candidate)) = best else { return Err(said.refusal()) };
+    let manifest = candidate.manifest.value();
+    if rule.proven && !manifest.is_proven() {
+        return Err(Refusal::NotProven);
+    }
+    let word = said.confirms(manifest)?;
+    let proof = manifest.is_proven().then_some(Reason::Proven);
+    let reasons = [word].into_iter().chain(tally.of(manifest)).chain(proof).collect();
+    Ok(Verdict { index: *index, reasons, voices: tally.voices(Some(manifest)) })
 }
 
 /// Reports whether bytes must be hashed in full before they are passed on: a stranger's manifest proves git ids and

@@ -27,6 +27,8 @@ pub struct TestNode {
     home: TempDir,
     child: Option<Child>,
     flags: Vec<String>,
+    /// The hub it asks, from the next start on; nobody if this is empty.
+    pub upstream: String,
 }
 
 impl TestNode {
@@ -52,7 +54,7 @@ impl TestNode {
             flags.extend(["--bootstrap".to_owned(), node.address()?]);
         }
         let home = tempfile::Builder::new().prefix("hn-").tempdir()?;
-        let mut node = Self { home, child: None, flags };
+        let mut node = Self { home, child: None, flags, upstream: String::new() };
         node.restart()?;
         Ok(node)
     }
@@ -65,7 +67,7 @@ impl TestNode {
         let home = tempfile::Builder::new().prefix("hn-").tempdir()?;
         twins::copy_home(of, home.path())?;
         let flags = ["--no-gateway", "--bootstrap"].map(str::to_owned).into_iter().chain([bootstrap.address()?]);
-        let mut node = Self { home, child: None, flags: flags.collect() };
+        let mut node = Self { home, child: None, flags: flags.collect(), upstream: String::new() };
         node.restart()?;
         Ok(node)
     }
@@ -79,6 +81,7 @@ impl TestNode {
         let mut command = Command::new(huddle());
         command.arg("--home").arg(self.home.path()).args(["--log", "warn,huddle_node=debug"]);
         command.args(["up", "--listen", "127.0.0.1:0", "--no-mdns"]).args(&self.flags);
+        command.env("HUDDLE_UPSTREAM_ENDPOINT", &self.upstream);
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
         let started = wait_until(START, || self.json(["status"]).map(drop));
         started.with_context(|| format!("the node did not start; its log: {}", self.log()))
@@ -163,7 +166,9 @@ impl Drop for TestNode {
 /// # Errors
 /// If the program cannot be run.
 pub fn run_in<S: AsRef<OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Result<Output> {
-    let output = Command::new(huddle()).arg("--home").arg(home).args(args).stdin(Stdio::null()).output();
+    let mut command = Command::new(huddle());
+    command.env("HUDDLE_UPSTREAM_ENDPOINT", "").arg("--home").arg(home).args(args); // nobody outside is asked
+    let output = command.stdin(Stdio::null()).output();
     output.context("cannot run huddle")
 }
 

@@ -16,12 +16,14 @@ fn the_manual_is_true() {
     let cases = transcripts();
     // Nobody is asked and nobody answers, whatever else runs on this machine.
     cases.env("HUDDLE_NETWORK_LISTEN", "[\"127.0.0.1:0\"]").env("HUDDLE_NETWORK_MDNS", "false");
+    cases.env("HUDDLE_UPSTREAM_ENDPOINT", "");
     cases
         .case("cli/first-steps.md")
         .case("cli/publish-and-get.md")
         .case("cli/scripts.md")
         .case("cli/deny.md")
-        .case("cli/names.md");
+        .case("cli/names.md")
+        .case("cli/attest.md");
 }
 
 #[test]

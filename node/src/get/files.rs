@@ -25,6 +25,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// How many files are looked up in the store, or hashed for strangers, at once.
 const LOOK_UPS: usize = 64;
+/// From how many files on it pays to ask first what is here at all.
+const MANY: usize = 256;
 /// A disk with less room than this (16 MiB) counts as full.
 const FULL: u64 = 16 << 20;
 /// How many bytes of small files stay in memory until they are written out (32 MiB).
@@ -121,9 +123,14 @@ impl Node {
     /// Returns the blobs that are not here in full, each once: its size, and whether nothing of it is here.
     async fn missing(&self, files: &[&FileEntry]) -> Result<Vec<(BlobHash, u64, bool)>, GetError> {
         let blobs: HashMap<_, _> = files.iter().map(|file| (file.blake3, file.size)).collect();
-        let held = stream::iter(blobs)
-            .map(async |(blob, size)| Ok::<_, GetError>((blob, size, self.store().blobs.held(blob).await?)))
-            .buffer_unordered(LOOK_UPS);
+        // Where there is little, what is there is one question instead of thousands.
+        let here = if blobs.len() > MANY { self.store().blobs.all(blobs.len()).await? } else { None };
+        let held = async |(blob, size)| {
+            let is_elsewhere = here.as_ref().is_some_and(|here| !here.contains(&blob));
+            let held = if is_elsewhere { Held::Missing } else { self.store().blobs.held(blob).await? };
+            Ok::<_, GetError>((blob, size, held))
+        };
+        let held = stream::iter(blobs).map(held).buffer_unordered(LOOK_UPS);
         let missing = held.try_filter_map(async |(blob, size, held)| {
             Ok(match held {
                 Held::Complete(_) => None,

@@ -16,8 +16,12 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(5);
 
 pub(super) fn hub_error(id: &str, error: &ResolveError) -> HubError {
-    match error {
-        ResolveError::NotFound { .. } => not_found(id, error),
+    // What the hub would have said matters little to who cannot reach it either.
+    let kind = if let ResolveError::NoWord { error, .. } = error { error } else { error };
+    match kind {
+        ResolveError::NotFound { .. } | ResolveError::NobodyHas { .. } | ResolveError::NoWord { .. } => {
+            not_found(id, error)
+        }
         ResolveError::RevisionNotFound { revision, .. } => HubError::RevisionNotFound { revision: revision.clone() },
         ResolveError::Untrusted { .. } | ResolveError::Fork { .. } | ResolveError::Invalid { .. } => {
             HubError::Untrusted { id: id.to_owned(), reason: error.to_string() }

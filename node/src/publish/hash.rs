@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use huddle_protocol::{BlobHash, FileEntry, Sha256, blob_oid, lfs_pointer_oid};
+use huddle_protocol::{BlobHash, FileEntry, Mode, Sha256, blob_oid, lfs_pointer_oid};
 use sha2::Digest;
 
 use super::{PublishError, lfs::Rules, scan::Source};
@@ -27,6 +27,9 @@ pub(super) async fn take_in(
     copy: bool,
     events: &Events,
 ) -> Result<FileEntry, PublishError> {
+    if source.mode == Mode::Symlink {
+        return link(store, &source).await;
+    }
     let before = stamp(&source.file)?;
     let entry = if rules.is_lfs(source.path.as_str(), source.size) {
         large(store, &source, copy, events).await?
@@ -42,6 +45,17 @@ pub(super) async fn take_in(
     }
     events.file(source.path.as_str(), entry.size, entry.size);
     Ok(entry)
+}
+
+/// A link is its target, as text.
+async fn link(store: &Store, source: &Source) -> Result<FileEntry, PublishError> {
+    let read = |error| PublishError::Read { path: source.file.clone(), source: error };
+    let target = tokio::fs::read_link(&source.file).await.map_err(read)?.into_os_string();
+    let target = target.into_string().map_err(|_| PublishError::Changed { path: source.file.clone() })?;
+    let (git, size) = (blob_oid(target.as_bytes())?, target.len() as u64);
+    let blake3 = store.blobs.add(target.into_bytes()).await?;
+    store.index.put_git(blake3, git)?;
+    Ok(FileEntry { path: source.path.clone(), mode: source.mode, size, git, sha256: None, blake3 })
 }
 
 /// Copied, so that editing a README does not take the old one out of the history.

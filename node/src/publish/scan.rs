@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huddle_protocol::{FilePath, Mode, PathError};
+use huddle_protocol::{FilePath, Mode, PathError, symlink_stays_inside};
 
 use crate::home::Home;
 
@@ -54,15 +54,24 @@ pub(super) struct Source {
     pub(super) file: PathBuf,
     /// Its size, in bytes.
     pub(super) size: u64,
-    /// Ordinary or executable.
+    /// Ordinary, executable, or a symbolic link whose target is taken in.
     pub(super) mode: Mode,
 }
 
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Links {
+    /// What they lead to is taken in.
+    Followed,
+    /// Those that stay inside the folder are taken in as links, as git does.
+    Kept,
+}
+
 /// Lists the files of a folder, or the one file.
-pub(super) fn scan(root: &Path, home: &Path) -> Result<Vec<Source>, ScanError> {
+pub(super) fn scan(root: &Path, home: &Path, links: Links) -> Result<Vec<Source>, ScanError> {
     let read = |source| ScanError::Read { path: root.to_owned(), source };
     let root = fs::canonicalize(root).map_err(read)?;
-    let home = Secrets::of(home);
+    let home = Secrets::of(home, links);
     home.check(&root)?;
     let mut sources = Vec::new();
     if fs::metadata(&root).map_err(read)?.is_file() {
@@ -83,15 +92,16 @@ pub(super) fn scan(root: &Path, home: &Path) -> Result<Vec<Source>, ScanError> {
 struct Secrets {
     home: PathBuf,
     keys: Vec<Id>,
+    links: Links,
 }
 
 impl Secrets {
-    fn of(home: &Path) -> Self {
+    fn of(home: &Path, links: Links) -> Self {
         let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
         let publishers = fs::read_dir(Home::new(&home).publishers()).into_iter().flatten().flatten();
         let keys = publishers.map(|entry| entry.path()).chain([Home::new(&home).node_key()]);
         let keys = keys.filter_map(|path| id(&fs::metadata(path).ok()?)).collect();
-        Self { home, keys }
+        Self { home, keys, links }
     }
 
     /// Refuses a real folder or file that is above, at or below the home.
@@ -141,6 +151,12 @@ fn folder(
         if LEFT_OUT.contains(&place.as_str()) || is_leftover(&place) {
             continue;
         }
+        if home.links == Links::Kept
+            && let Some(link) = link(&path, &place)?
+        {
+            sources.push(link);
+            continue;
+        }
         let metadata = fs::metadata(&path).map_err(|source| ScanError::Read { path: path.clone(), source })?;
         if metadata.is_dir() {
             let real = fs::canonicalize(&path).map_err(|source| ScanError::Read { path: path.clone(), source })?;
@@ -156,6 +172,20 @@ fn folder(
         }
     }
     Ok(())
+}
+
+/// Returns a symbolic link that stays inside the folder.
+fn link(path: &Path, place: &str) -> Result<Option<Source>, ScanError> {
+    let Ok(target) = fs::read_link(path) else { return Ok(None) };
+    let bad_name = |reason| ScanError::Name { path: path.to_owned(), reason };
+    let place: FilePath = place.parse().map_err(bad_name)?;
+    let target = target.to_str().filter(|target| symlink_stays_inside(&place, target));
+    Ok(target.map(|target| Source {
+        path: place,
+        file: path.to_owned(),
+        size: target.len() as u64,
+        mode: Mode::Symlink,
+    }))
 }
 
 /// Reports whether this is what a checkout that was killed left behind.
@@ -200,8 +230,11 @@ mod tests {
     use super::*;
 
     fn places(root: &Path) -> Vec<String> {
-        let mut places: Vec<_> =
-            scan(root, Path::new("/nowhere")).unwrap().into_iter().map(|source| source.path.to_string()).collect();
+        let mut places: Vec<_> = scan(root, Path::new("/nowhere"), Links::Followed)
+            .unwrap()
+            .into_iter()
+            .map(|source| source.path.to_string())
+            .collect();
         places.sort();
         places
     }
@@ -225,13 +258,16 @@ mod tests {
     #[test]
     fn what_cannot_be_published_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Empty { .. })));
-        assert!(matches!(scan(&dir.path().join("missing"), Path::new("/nowhere")), Err(ScanError::Read { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere"), Links::Followed), Err(ScanError::Empty { .. })));
+        assert!(matches!(
+            scan(&dir.path().join("missing"), Path::new("/nowhere"), Links::Followed),
+            Err(ScanError::Read { .. })
+        ));
         std::os::unix::fs::symlink(".", dir.path().join("circle")).unwrap();
-        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Circle { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere"), Links::Followed), Err(ScanError::Circle { .. })));
         fs::remove_file(dir.path().join("circle")).unwrap();
         fs::write(dir.path().join("a\nb"), "").unwrap();
-        assert!(matches!(scan(dir.path(), Path::new("/nowhere")), Err(ScanError::Name { .. })));
+        assert!(matches!(scan(dir.path(), Path::new("/nowhere"), Links::Followed), Err(ScanError::Name { .. })));
     }
 
     #[test]
@@ -243,7 +279,7 @@ mod tests {
         assert_eq!(places(dir.path()), ["a"]);
         let home = dir.path().join("sub/home");
         fs::create_dir(&home).unwrap();
-        assert!(matches!(scan(dir.path(), &home), Err(ScanError::HoldsHome { .. })));
+        assert!(matches!(scan(dir.path(), &home, Links::Followed), Err(ScanError::HoldsHome { .. })));
     }
 
     #[cfg(unix)]
@@ -254,7 +290,7 @@ mod tests {
         fs::create_dir_all(home.join("publishers")).unwrap();
         fs::write(home.join("publishers/default.key"), "secret").unwrap();
         fs::write(home.join("node.key"), "secret").unwrap();
-        let is_refused = |root: &Path| matches!(scan(root, &home), Err(ScanError::HoldsHome { .. }));
+        let is_refused = |root: &Path| matches!(scan(root, &home, Links::Followed), Err(ScanError::HoldsHome { .. }));
         for inside in [home.clone(), home.join("publishers"), home.join("node.key")] {
             assert!(is_refused(&inside), "{}", inside.display());
         }

@@ -127,7 +127,8 @@ impl<'a> Turn<'a> {
             }
             Err(error) => return Err(error.into()),
         }
-        let (head, is_gone) = (node.store().index.head(&repo), node.store().offer.is_taken_back(&repo));
+        let (head, is_gone) =
+            (node.store().index.head_by(&repo, key.public()), node.store().offer.is_taken_back(&repo));
         match &head {
             Some(head) if head.value().repo() != &repo && !head.value().refs().is_empty() => {
                 Err(PublishError::Case { existing: head.value().repo().clone() })
@@ -228,6 +229,20 @@ impl<'a> Turn<'a> {
         Ok(Tip { target, manifest: Arc::new(manifest), is_unchanged: false })
     }
 
+    /// Says of a repository of another hub that a branch is this commit.
+    pub(super) async fn vouch(&mut self, branch: &RefName, parts: ManifestParts) -> Result<Target, PublishError> {
+        let rules = self.node.store().deny.rules();
+        if let Some((file, denial)) = parts.files.iter().find_map(|file| Some((file, rules.file(file)?))) {
+            return Err(PublishError::Denied { what: file.path.to_string(), denial: Box::new(denial) });
+        }
+        let (target, manifest) = self.sign(parts).await?;
+        let mut refs = self.refs();
+        refs.insert(branch.clone(), target);
+        self.point(refs).await?;
+        self.node.make_known(target.manifest, &manifest).await;
+        Ok(target)
+    }
+
     /// Makes the name that of a new repository, before anything is signed under it: what was of an older one, or is of one
     /// that was renamed, stays what it is.
     pub(crate) async fn found(&mut self) -> Result<(), PublishError> {
@@ -268,7 +283,7 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    async fn card(&self, files: &[FileEntry], events: &Events) -> Result<Card, PublishError> {
+    pub(super) async fn card(&self, files: &[FileEntry], events: &Events) -> Result<Card, PublishError> {
         let Some(readme) = files.iter().find(|file| file.path.as_str() == "README.md") else {
             events.warn("there is no README.md; a card tells others what this is and under which licence").await;
             return Ok(Card::default());

@@ -1,15 +1,17 @@
 //! Real nodes, and publishers who contradict themselves or speak for others.
 
+mod upstream;
 mod votes;
 
 use std::collections::BTreeMap;
 
-use huddle_protocol::{RefName, SecretKey};
+use huddle_protocol::{FileEntry, RefName, SecretKey};
 use tokio::time::timeout;
 
 use super::*;
 use crate::{
     clock::unix_now,
+    config::Config,
     events::Events,
     get::Get,
     testing::{Host, SOON, entry, host, manifest, unproven, wait_until},

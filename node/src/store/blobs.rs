@@ -1,6 +1,7 @@
 //! Bytes by BLAKE3: a thin face over iroh's file store that speaks the protocol's types.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -224,6 +225,23 @@ impl Blobs {
             Held::Complete(size) if !self.is_there(hash, size).await => Held::Missing,
             known => known,
         })
+    }
+
+    /// Returns every blob of which anything is here, unless they are more than `most`.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub(crate) async fn all(&self, most: usize) -> Result<Option<HashSet<BlobHash>>, BlobError> {
+        let error = store_error("list");
+        let mut blobs = std::pin::pin!(self.store.blobs().list().stream().await.map_err(|e| error(&e))?);
+        let mut all = HashSet::new();
+        while let Some(blob) = blobs.next().await {
+            if all.len() == most {
+                return Ok(None);
+            }
+            all.insert(from_iroh(blob.map_err(|e| error(&e))?));
+        }
+        Ok(Some(all))
     }
 
     /// Returns how much of a blob was here when the store last looked.

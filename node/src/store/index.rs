@@ -48,6 +48,7 @@ pub struct Index {
     large: Table,
     inspected: Table,
     numbers: Table,
+    pub(super) said: Table,
     /// Held from the look at what is known to the write: answers come side by side.
     replacing: Arc<Mutex<()>>,
     peers: PeerTable,
@@ -77,6 +78,7 @@ impl Index {
             large: Table::open(&db, "large")?,
             inspected: Table::open(&db, "inspected")?,
             numbers: Table::open(&db, "numbers")?,
+            said: Table::open(&db, "said")?,
             replacing: Arc::default(),
             peers: PeerTable::open(&shared)?,
             db: shared,
@@ -133,8 +135,12 @@ impl Index {
 
     /// Returns the publisher's own head of its repository.
     pub fn head(&self, repo: &RepoId) -> Option<Arc<Signed<Head>>> {
-        let publisher = repo.publisher()?;
-        self.heads(repo).into_iter().find(|head| head.signer() == publisher.0)
+        self.head_by(repo, repo.publisher()?.0)
+    }
+
+    /// Returns the head that somebody signed.
+    pub(crate) fn head_by(&self, repo: &RepoId, signer: PublicKey) -> Option<Arc<Signed<Head>>> {
+        self.heads(repo).into_iter().find(|head| head.signer() == signer)
     }
 
     /// Takes the next number for a head by this signer, above `known` and above every one taken before. It is taken on

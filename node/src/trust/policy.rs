@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use huddle_protocol::{Authority, PublisherId, RepoId};
 
-use crate::config;
+use crate::config::{self, UpstreamWord};
 
 /// The most votes that one word may count, and that may be asked for.
 const MOST_VOTES: u32 = 1000;
@@ -13,6 +13,8 @@ const MOST_VOTES: u32 = 1000;
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     attestors: BTreeMap<PublisherId, u32>,
+    /// Keys of this node: who vouches for something believes it.
+    own: Vec<PublisherId>,
     rule: Rule,
     /// By the namespace, in lower case.
     namespaces: BTreeMap<String, Rule>,
@@ -26,11 +28,13 @@ pub struct Rule {
     pub votes: u32,
     /// Whether the commit object must prove the files on top of that.
     pub proven: bool,
+    /// What the word of the hub itself counts.
+    pub upstream: UpstreamWord,
 }
 
 impl Default for Rule {
     fn default() -> Self {
-        Self { votes: 1, proven: false }
+        Self { votes: 1, proven: false, upstream: UpstreamWord::Enough }
     }
 }
 
@@ -44,6 +48,9 @@ pub enum PolicyError {
     /// Too many votes.
     #[error("trust: {votes} votes; at most {MOST_VOTES} can be asked for, and a word counts 1 to {MOST_VOTES}")]
     Votes { votes: u32 },
+    /// The hub must agree, and none is named.
+    #[error("trust asks for the hub's own word, and upstream.endpoint names no hub")]
+    NoHub,
     /// More is asked for than all attestors have together.
     #[error("{place} asks for {votes} votes, and all attestors together have {all}: nothing would ever be believed")]
     OutOfReach { place: String, votes: u32, all: u32 },
@@ -56,12 +63,17 @@ impl Policy {
     /// If it makes no sense.
     pub fn new(config: &config::Trust) -> Result<Self, PolicyError> {
         let attestors = config.attestors.iter().map(|text| attestor(text)).collect::<Result<BTreeMap<_, _>, _>>()?;
-        let rule = Rule { votes: config.votes, proven: config.proven };
+        let rule = Rule { votes: config.votes, proven: config.proven, upstream: config.upstream };
         let of_namespace = |(name, set): (&String, &config::Namespace)| {
-            let own = Rule { votes: set.votes.unwrap_or(rule.votes), proven: set.proven.unwrap_or(rule.proven) };
+            let own = Rule {
+                votes: set.votes.unwrap_or(rule.votes),
+                proven: set.proven.unwrap_or(rule.proven),
+                upstream: set.upstream.unwrap_or(rule.upstream),
+            };
             (name.to_lowercase(), own)
         };
-        let policy = Self { attestors, rule, namespaces: config.namespaces.iter().map(of_namespace).collect() };
+        let policy =
+            Self { attestors, own: Vec::new(), rule, namespaces: config.namespaces.iter().map(of_namespace).collect() };
         policy.check()?;
         Ok(policy)
     }
@@ -86,6 +98,11 @@ impl Policy {
         Ok(())
     }
 
+    /// Believes the keys of this node, with one vote each, beside the mirrors it is told of.
+    pub(crate) fn with_own(self, own: Vec<PublisherId>) -> Self {
+        Self { own, ..self }
+    }
+
     /// Returns the mirrors whose word counts.
     pub fn attestors(&self) -> impl Iterator<Item = PublisherId> {
         self.attestors.keys().copied()
@@ -93,7 +110,12 @@ impl Policy {
 
     /// Returns how much the word of a mirror counts: nothing unless the operator named it.
     pub fn weight(&self, attestor: PublisherId) -> u32 {
-        self.attestors.get(&attestor).copied().unwrap_or_default()
+        self.attestors.get(&attestor).copied().unwrap_or(u32::from(self.own.contains(&attestor)))
+    }
+
+    /// Reports whether anything needs the word of a hub.
+    pub(crate) fn needs_upstream(&self) -> bool {
+        self.namespaces.values().chain([&self.rule]).any(|rule| rule.upstream == UpstreamWord::Required)
     }
 
     /// Returns what a repository needs.
@@ -128,9 +150,10 @@ mod tests {
         let text = "attestors = [\"ADA\", \"BOB=2\"]\nvotes = 2\n[namespaces.Meta-llama]\nvotes = 3\nproven = true";
         let policy = read(text).unwrap();
         let rule = |repo: &str| policy.rule(&repo.parse().unwrap());
-        assert_eq!(rule("hf:gpt2"), Rule { votes: 2, proven: false });
-        assert_eq!(rule("hf:org/x"), Rule { votes: 2, proven: false });
-        assert_eq!(rule("datasets/hf:meta-LLAMA/x"), Rule { votes: 3, proven: true });
+        let rest = Rule::default();
+        assert_eq!(rule("hf:gpt2"), Rule { votes: 2, ..rest });
+        assert_eq!(rule("hf:org/x"), Rule { votes: 2, ..rest });
+        assert_eq!(rule("datasets/hf:meta-LLAMA/x"), Rule { votes: 3, proven: true, ..rest });
         let weights = [1, 2, 3].map(|seed| policy.weight(SecretKey::from_bytes([seed; 32]).public().into()));
         assert_eq!(weights, [1, 2, 0]);
     }

@@ -26,11 +26,11 @@ fn judge_one(
     asked: &Revision,
     policy: &Policy,
 ) -> Result<Vec<Reason>, Refusal> {
-    judge(&[Candidate { manifest, time: 1 }], repo, asked, policy).map(|verdict| verdict.reasons)
+    judge(&[Candidate { manifest, time: 1 }], repo, asked.into(), policy).map(|verdict| verdict.reasons)
 }
 
 fn words(result: Result<Vec<Reason>, Refusal>) -> Vec<&'static str> {
-    result.unwrap().into_iter().map(Reason::word).collect()
+    result.unwrap().iter().map(Reason::word).collect()
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_pinned_revision_is_believed_from_anybody_if_it_is_proven() {
     assert!(must_hash(&reasons), "the BLAKE3 names are a stranger's word");
     let unproven = manifest(&repo, &theirs, false);
     assert!(judge_one(&unproven, &repo, &pinned, &Policy::default()).is_err());
-    let another = Revision::Commit(huddle_protocol::GitOid([9; 20]));
+    let another = Revision::Commit(GitOid([9; 20]));
     assert_eq!(judge_one(&proven, &repo, &another, &Policy::default()), Err(Refusal::OtherRevision));
 }
 
@@ -100,7 +100,7 @@ impl Mirrors {
         let trust = format!("attestors = [\"{}\", \"{}\", \"{}\"]\n{trust}", ids[0], ids[1], ids[2]);
         let policy = Policy::new(&toml::from_str(&trust).unwrap()).unwrap();
         let candidates: Vec<_> = self.said.iter().map(|(manifest, time)| Candidate { manifest, time: *time }).collect();
-        judge(&candidates, &self.repo, &Revision::default(), &policy)
+        judge(&candidates, &self.repo, (&Revision::default()).into(), &policy)
     }
 }
 

@@ -14,23 +14,19 @@ use hickory_resolver::proto::{
     rr::{RData, Record, rdata::TXT},
 };
 use huddle_protocol::{PublisherId, RepoKind, SecretKey};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, UdpSocket},
-};
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 use crate::{
     config,
     names::{NameError, Names, Step, book},
-    testing::{Host, host},
+    testing::{Host, host, web::WebServer},
 };
 
 /// A name server and a web server that say what they are told to.
 struct World {
     records: Arc<Mutex<HashMap<String, Vec<String>>>>,
-    /// By domain, the whole answer.
-    pages: Arc<Mutex<HashMap<String, String>>>,
+    web: WebServer,
     /// Whether the name server says that it is out of order.
     is_broken: Arc<Mutex<bool>>,
     questions: Arc<AtomicUsize>,
@@ -39,19 +35,17 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let (records, pages) =
-            (Arc::<Mutex<HashMap<_, Vec<String>>>>::default(), Arc::<Mutex<HashMap<_, String>>>::default());
+        let records = Arc::<Mutex<HashMap<_, Vec<String>>>>::default();
         let (is_broken, questions) = (Arc::<Mutex<bool>>::default(), Arc::<AtomicUsize>::default());
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let web = WebServer::start().await;
         let settings = config::Names {
             domains: true,
             dns: vec![udp.local_addr().unwrap()],
-            well_known: format!("http://{}/{{domain}}", tcp.local_addr().unwrap()),
+            well_known: format!("{}/{{domain}}", web.address),
         };
         tokio::spawn(serve_dns(udp, records.clone(), is_broken.clone(), questions.clone()));
-        tokio::spawn(serve_web(tcp, pages.clone()));
-        Self { records, pages, is_broken, questions, settings }
+        Self { records, web, is_broken, questions, settings }
     }
 
     /// Lets the name server say this of a domain, and of others as before.
@@ -60,9 +54,7 @@ impl World {
     }
 
     fn page(&self, domain: &str, status: &str, headers: &str, body: &str) {
-        let page =
-            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
-        self.pages.lock().unwrap().insert(format!("/{domain}"), page);
+        self.web.say(&format!("/{domain}"), status, headers, body);
     }
 
     /// Returns what a node of `host`'s home would read names with.
@@ -102,18 +94,6 @@ async fn serve_dns(
             None => answer.metadata.response_code = ResponseCode::NXDomain,
         }
         socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
-    }
-}
-
-async fn serve_web(listener: TcpListener, pages: Arc<Mutex<HashMap<String, String>>>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let mut bytes = [0; 4096];
-        let length = stream.read(&mut bytes).await.unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-        let path = text.split(' ').nth(1).unwrap_or_default();
-        let page = pages.lock().unwrap().get(path).cloned();
-        let page = page.unwrap_or("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".into());
-        let _ = stream.write_all(page.as_bytes()).await;
     }
 }
 

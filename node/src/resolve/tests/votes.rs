@@ -2,22 +2,21 @@
 
 use super::*;
 use crate::{
-    config::Config,
     failure::Failure,
     node::Node,
     testing::{self, host_with},
 };
 
-const REPO: &str = "hf:meta/llama";
-const GOOD: &[u8] = b"# as the hub has it";
-const EVIL: &[u8] = b"# with a back door";
+pub(super) const REPO: &str = "hf:meta/llama";
+pub(super) const GOOD: &[u8] = b"# as the hub has it";
+pub(super) const EVIL: &[u8] = b"# with a back door";
 
-fn mirror_key(number: u8) -> SecretKey {
+pub(super) fn mirror_key(number: u8) -> SecretKey {
     SecretKey::from_bytes([number; 32])
 }
 
 /// A mirror that says the repository has this README.
-async fn mirror(through: &[&Node], number: u8, text: &[u8]) -> (Host, GitOid) {
+pub(super) async fn mirror(through: &[&Node], number: u8, text: &[u8]) -> (Host, GitOid) {
     let (host, key, repo) = (host(through).await, mirror_key(number), REPO.parse().unwrap());
     let manifest = manifest(&repo, &key, vec![entry("README.md", text)]);
     let hash = host.store().blobs.add(manifest.bytes().to_vec()).await.unwrap();
@@ -33,8 +32,19 @@ async fn mirror(through: &[&Node], number: u8, text: &[u8]) -> (Host, GitOid) {
     (host, revision)
 }
 
+/// Lets a node offer a manifest, and the README of either kind, without a word on what a branch is.
+pub(super) async fn offer(host: &Host, manifest: &Signed<Manifest>) {
+    let hash = host.store().blobs.add(manifest.bytes().to_vec()).await.unwrap();
+    for text in [GOOD, EVIL] {
+        host.store().blobs.add(text.to_vec()).await.unwrap();
+    }
+    host.store().index.put_manifest(hash, manifest, true).unwrap();
+    host.make_known(hash, manifest).await;
+    host.announcer().settled().await;
+}
+
 /// A reader's configuration, who trusts the mirrors 11, 12 and 13.
-fn trusting(votes: u32) -> Config {
+pub(super) fn trusting(votes: u32) -> Config {
     let mut config = testing::config();
     config.trust.attestors = [11, 12, 13].map(|number| mirror_key(number).public().to_string()).to_vec();
     config.trust.votes = votes;
