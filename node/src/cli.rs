@@ -1,6 +1,7 @@
 //! The command line: its words and its help.
 
 mod name;
+mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -8,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use huddle_protocol::{NodeId, PublisherId, RepoKind};
 
-pub use self::name::Name;
+pub use self::{name::Name, trust::Trust};
 use crate::{
     failure::{Code, Failure},
     output, tokens,
@@ -133,6 +134,9 @@ pub enum Command {
     /// Deny files, repositories and publishers: they are neither kept, passed on nor shown here.
     #[command(subcommand)]
     Deny(Deny),
+    /// Say whose word counts about repositories of other hubs, and see who signed what is false.
+    #[command(subcommand)]
+    Trust(Trust),
     /// Show the configuration.
     #[command(subcommand)]
     Config(Config),

@@ -11,6 +11,7 @@ mod publish;
 mod session;
 mod stop;
 mod token;
+mod trust;
 mod up;
 
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Name(name) if !name.asks() => name::run(&context, name),
         Command::Token(token) => token::run(&context, token),
         Command::Deny(deny) => deny::run(&context, deny, bars).await,
+        Command::Trust(trust) if !trust.asks() => trust::run(&context, trust),
         Command::Config(cli::Config::Show) => local::show_config(&context),
         Command::Index(cli::Index::Rebuild) => local::rebuild_index(&context).await,
         Command::Completions { shell } => local::completions(shell),
@@ -73,6 +75,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
             let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
             output::print(&resolution, context.json)
         }
+        Command::Trust(trust) => trust::ask(context, trust, bars).await,
         Command::Name(name) => name::ask(context, name, bars).await,
         Command::Peers(peers) => peers::run(context, peers, bars).await,
         _ => {

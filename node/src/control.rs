@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huddle_protocol::{NodeId, PublisherName};
+use huddle_protocol::{FraudProof, NodeId, PublisherName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
@@ -69,6 +69,8 @@ pub enum Call {
     Publish(Publish),
     /// Answers [`Attested`](crate::publish::Attested).
     Attest(Attest),
+    /// Fetches what is said to prove fraud; answers a [`Fraud`](crate::trust::Fraud), or nothing if it proves none.
+    Fraud(FraudProof),
     /// Answers [`Got`](crate::get::Got).
     Get(Get),
 }
@@ -96,6 +98,7 @@ impl Call {
             Self::Domain(domain) => value(&node.names().check(&domain).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
             Self::Attest(attest) => value(&node.attest(attest, events).await?),
+            Self::Fraud(proof) => value(&node.resolver().look_into(&proof).await?),
             Self::Get(get) => value(&node.get(get, events).await?),
         }
     }

@@ -24,6 +24,7 @@ use crate::{
     endpoint::{from_iroh, to_iroh},
     lines::{Lines, Pool},
     store::{Held, Store},
+    trust::LivePolicy,
 };
 
 /// Names this protocol and its version on the wire.
@@ -124,6 +125,8 @@ async fn ask(connection: &Connection, request: &Request) -> Result<Vec<u8>, Stri
 pub struct Answers {
     store: Store,
     network: Network,
+    /// Whom this node knows for fraud.
+    policy: LivePolicy,
     permits: Arc<Semaphore>,
     look_ups: Arc<Semaphore>,
     large: Arc<Semaphore>,
@@ -132,11 +135,11 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Answers from this store and this network.
-    pub fn new(store: Store, network: Network) -> Self {
+    /// Answers from this store, this network and this trust book.
+    pub fn new(store: Store, network: Network, policy: LivePolicy) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let (permits, look_ups, large) = (semaphore(AT_ONCE_IN_ALL), semaphore(LOOK_UPS), semaphore(LARGE_AT_ONCE));
-        Self { store, network, permits, look_ups, large, patience: ANSWER }
+        Self { store, network, policy, permits, look_ups, large, patience: ANSWER }
     }
 
     async fn answer(&self, request: &[u8]) -> Response {
@@ -172,7 +175,8 @@ impl Answers {
             }
             Request::Revision { revision } => {
                 let mut manifests = index.manifests_of(revision);
-                manifests.retain(|manifest| !offer.withholds(*manifest));
+                let book = self.policy.book();
+                manifests.retain(|manifest| !offer.withholds(*manifest) && !book.has_false(*manifest));
                 manifests.truncate(limits::MANIFESTS);
                 Response::Revision { manifests }
             }
@@ -183,6 +187,10 @@ impl Answers {
                     holdings.push(holding(&self.store, blob, &mut budget).await);
                 }
                 Response::Availability { holdings }
+            }
+            Request::Fraud { signers } => {
+                let proofs = self.policy.book().proofs(&signers).take(limits::PROOFS).collect();
+                Response::Fraud { proofs }
             }
             Request::Addresses { node } => {
                 let Ok(_permit) = self.look_ups.try_acquire() else { return Response::Busy };

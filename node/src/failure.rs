@@ -8,10 +8,11 @@ use crate::{
     checkout::CheckoutError,
     endpoint::BindError,
     get::GetError,
-    names::{FileError, NameError, domain::DomainError},
+    home::file::FileError,
+    names::{NameError, domain::DomainError},
     node::StartError,
     publish::{AttestError, PublishError},
-    resolve::ResolveError,
+    resolve::{ResolveError, fraud::FraudError},
     transfer::FetchError,
 };
 
@@ -144,6 +145,17 @@ fn publish_code(error: &PublishError) -> Code {
     }
 }
 
+impl From<FraudError> for Failure {
+    fn from(error: FraudError) -> Self {
+        let code = match &error {
+            FraudError::Fetch { .. } => Code::Unreachable,
+            FraudError::NoFile { .. } | FraudError::NoManifest { .. } => Code::NotFound,
+            FraudError::Book(_) | FraudError::Store(_) => Code::Unexpected,
+        };
+        Self::new(code, &error)
+    }
+}
+
 impl From<GetError> for Failure {
     fn from(error: GetError) -> Self {
         let code = match &error {
@@ -162,7 +174,7 @@ impl From<GetError> for Failure {
             GetError::FalseManifest { .. }
             | GetError::Unsafe { .. }
             | GetError::Checkout(CheckoutError::Escape { .. }) => Code::Verification,
-            GetError::Checkout(_) | GetError::NoRoom(_) | GetError::Store(_) => Code::Unexpected,
+            GetError::Fraud(_) | GetError::Checkout(_) | GetError::NoRoom(_) | GetError::Store(_) => Code::Unexpected,
         };
         Self::new(code, &error)
     }
@@ -174,6 +186,7 @@ impl From<StartError> for Failure {
             StartError::Bootstrap { .. }
             | StartError::Trust(_)
             | StartError::Upstream(_)
+            | StartError::TrustBook(_)
             | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,

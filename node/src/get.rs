@@ -4,11 +4,9 @@ mod files;
 
 use std::{path::PathBuf, sync::Arc};
 
-use futures::StreamExt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use huddle_protocol::{BlobHash, BlobHasher, DhtKey, FileEntry, GitOid, PublicKey, RepoId, Sha256, lfs_pointer_oid};
+use huddle_protocol::{BlobHash, DhtKey, FileEntry, GitOid, PublicKey, RepoId};
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 
 use crate::{
     checkout::{self, CheckoutError, Supply, Written},
@@ -17,12 +15,18 @@ use crate::{
     home::NoRoom,
     names::{NameError, Named, Step},
     node::Node,
-    resolve::{ResolveError, Resolved},
+    resolve::{
+        ResolveError, Resolved,
+        fraud::{FraudError, is_as_said},
+    },
     safety::{self, Finding},
-    store::{BlobError, Held, IndexError, StoreError},
+    store::{BlobError, IndexError, StoreError},
     transfer::{FetchError, Holders, Lie, Search, Source},
     trust::Reason,
 };
+
+/// After how many signers who lied a fetch is given up.
+const LIARS: usize = 3;
 
 /// What to get, and where to put it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,6 +102,9 @@ pub enum GetError {
         "{path} is not what the pinned revision names; {signer}, who signed the manifest, sent a false BLAKE3 name"
     )]
     FalseManifest { path: String, signer: PublicKey },
+    /// That he lied could not be kept.
+    #[error("a file is not what the manifest says, and its signer cannot be remembered as a liar")]
+    Fraud(#[from] Box<FraudError>),
     /// This node denies a file.
     #[error("cannot fetch {path}: {denial}; leave it out with --exclude, or see `huddle deny list`")]
     Denied { path: String, denial: Box<Denial> },
@@ -137,11 +144,23 @@ impl From<IndexError> for GetError {
 }
 
 impl Node {
-    /// Gets a repository.
+    /// Gets a repository; from somebody else, if who signed its manifest turns out to have lied.
     ///
     /// # Errors
     /// See [`GetError`]; what was fetched before stays in the store, and the next try goes on from there.
     pub async fn get(&self, get: Get, events: &Events) -> Result<Got, GetError> {
+        for _ in 0..LIARS {
+            match self.get_once(get.clone(), events).await {
+                Err(error @ GetError::FalseManifest { .. }) => {
+                    events.warn(format!("{error}, and is believed no more; somebody else is looked for")).await;
+                }
+                got => return got,
+            }
+        }
+        self.get_once(get, events).await
+    }
+
+    async fn get_once(&self, get: Get, events: &Events) -> Result<Got, GetError> {
         let (Named { repo, step }, revision) = self.names().read(&get.repo).await?;
         let (include, exclude) = (patterns(&get.include)?, patterns(&get.exclude)?);
         events.step(format!("looking for {repo}@{revision}")).await;
@@ -216,41 +235,14 @@ impl Node {
         self.transfer().holders(Search { keys, manifest: Some(resolved.hash), hints: Vec::new() })
     }
 
-    /// Hashes a file in full, once, and compares with what the commit names.
-    pub(crate) async fn check(&self, file: &FileEntry, signer: PublicKey) -> Result<(), GetError> {
-        let index = &self.store().index;
-        let false_manifest = || GetError::FalseManifest { path: file.path.to_string(), signer };
-        if self.store().blobs.held(file.blake3).await? != Held::Complete(file.size) {
-            return Err(false_manifest());
-        }
-        let is_known = match file.sha256 {
-            Some(sha256) => index.hashed_sha256(file.blake3) == Some(sha256),
-            None => index.hashed_git(file.blake3) == Some(file.git),
-        };
-        if is_known {
+    /// Hashes a file in full, once, and compares with what the commit names. Who signed something else is believed no more.
+    pub(crate) async fn check(&self, resolved: &Resolved, file: &FileEntry) -> Result<(), GetError> {
+        if is_as_said(self.store(), file).await? {
             return Ok(());
         }
-        let (mut sha256, mut git) = (sha2::Sha256::new(), BlobHasher::new(file.size));
-        let mut pieces = std::pin::pin!(self.store().blobs.read(file.blake3, 0..file.size));
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| BlobError::Store { doing: "read", reason: error.to_string() })?;
-            if file.is_lfs() { sha256.update(&piece) } else { git.update(&piece) }
-        }
-        let actual = if file.is_lfs() {
-            let sha256 = Sha256(sha256.finalize().into());
-            index.put_sha256(file.blake3, file.size, sha256)?;
-            lfs_pointer_oid(&sha256, file.size)
-        } else {
-            let git = git.finish();
-            if let Ok(git) = git {
-                index.put_git(file.blake3, git)?;
-            }
-            git
-        };
-        match actual {
-            Ok(actual) if actual == file.git => Ok(()),
-            _ => Err(false_manifest()),
-        }
+        let (signer, path) = (resolved.manifest.signer(), &file.path);
+        self.resolver().accuse(resolved.hash, &resolved.manifest, path, None).await.map_err(Box::new)?;
+        Err(GetError::FalseManifest { path: path.to_string(), signer })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The folder a node lives in: where each file is, and that only one process uses it.
 
+pub mod file;
+
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
@@ -81,6 +83,11 @@ impl Home {
     /// Returns the file of what domains named when they were asked.
     pub fn domains(&self) -> PathBuf {
         self.0.join("domains.json")
+    }
+
+    /// Returns the trust book: whose word the user added, and who signed what is false.
+    pub fn trust(&self) -> PathBuf {
+        self.0.join("trust.json")
     }
 
     /// Returns the file that says which repositories are private, renamed or taken back.

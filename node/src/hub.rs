@@ -252,7 +252,7 @@ async fn check(node: Node, resolved: Resolved, file: FileEntry) -> Result<(), Hu
         })?;
     }
     if resolved.must_hash() {
-        node.check(&file, resolved.manifest.signer()).await.map_err(|error| match error {
+        node.check(&resolved, &file).await.map_err(|error| match error {
             GetError::FalseManifest { .. } => untrusted(&error),
             error => internal(&error),
         })?;

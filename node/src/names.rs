@@ -3,19 +3,23 @@
 
 pub mod book;
 pub mod domain;
-mod file;
 mod lookalike;
 mod step;
 
 use huddle_protocol::{Authority, Hub, ParseRepoError, PublisherName, RepoId, RepoKind, RepoName, Revision};
 
+pub use self::step::Step;
 use self::{
     book::Book,
     domain::{Asker, DomainError, Domains, Pin},
-    file::Watched,
 };
-pub use self::{file::FileError, step::Step};
-use crate::{config, home::Home};
+use crate::{
+    config,
+    home::{
+        Home,
+        file::{FileError, Watched},
+    },
+};
 
 /// Why a name cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ use crate::{
     discovery::{self, Heard, Network, Role},
     endpoint,
     exchange::{self, Answers},
-    home::{Home, HomeError, HomeLock},
+    home::{Home, HomeError, HomeLock, file::FileError},
     identity::{Identity, KeyError},
     limited::{CONNECTIONS, Limited},
     lines::Lines,
@@ -34,7 +34,7 @@ use crate::{
         records::{Limits, Records, RecordsError},
     },
     transfer::{self, Transfer, serve::Serve},
-    trust::{Policy, PolicyError},
+    trust::{LivePolicy, Policy, PolicyError},
     upstream::{self, EndpointError, Upstream},
 };
 
@@ -69,6 +69,9 @@ pub enum StartError {
     /// What `[trust]` asks for makes no sense.
     #[error(transparent)]
     Trust(#[from] PolicyError),
+    /// The trust book cannot be used.
+    #[error(transparent)]
+    TrustBook(#[from] FileError),
     /// The address of the hub that repositories are mirrored from is none.
     #[error(transparent)]
     Upstream(#[from] EndpointError),
@@ -151,6 +154,8 @@ impl Node {
         check_well_known(&config.names.well_known)?;
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
+        let policy = LivePolicy::open(&home, policy.with_own(identity.publisher_ids()))?;
+        policy.now().check()?;
         let store = Store::open(&home).await?;
         store.begin_offer(identity.publisher_ids().into_iter().map(|id| id.0)).await?;
         let shutdown = CancellationToken::new();
@@ -194,7 +199,10 @@ impl Node {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
-            .accept(exchange::ALPN, Limited::new(Answers::new(store.clone(), network.clone()), &permits))
+            .accept(
+                exchange::ALPN,
+                Limited::new(Answers::new(store.clone(), network.clone(), policy.clone()), &permits),
+            )
             .spawn();
         let (announcer, announcing) = Announcer::spawn(network.clone(), store.clone(), shutdown.clone());
         let resolver = Resolver {
@@ -202,7 +210,7 @@ impl Node {
             network,
             exchange: transfer.exchange().clone(),
             transfer,
-            policy: policy.with_own(identity.publisher_ids()),
+            policy,
             upstream: hub.map(|hub| Upstream::new(hub, endpoint.tls_config())),
             own: identity.publisher_ids(),
             recent: Arc::new(Recent::default()),

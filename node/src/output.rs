@@ -3,6 +3,7 @@
 mod denied;
 mod names;
 mod tokens;
+mod trust;
 
 use std::{
     fmt::{self, Display},
@@ -21,6 +22,7 @@ pub(crate) use self::{
     denied::{Denied, Exported, Followed, Merged, Said},
     names::{AddedName, Domain, ForgottenDomain, ImportedNames, Names, RemovedName},
     tokens::{NewToken, Revoked, Tokens},
+    trust::{Checked, Evidence, Pardon, Trusted, Trusting},
 };
 use crate::{
     checkout::Written,

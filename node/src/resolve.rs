@@ -1,5 +1,6 @@
 //! From a name to a manifest that may be believed: heads from the DHT and from whoever has the repository.
 
+pub(crate) mod fraud;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use crate::{
     exchange::{Exchange, heads_of},
     store::{Store, StoreError},
     transfer::{self, FetchError, Holders, Search, Transfer},
-    trust::{self, Candidate, Policy, Question, Reason, Refusal, Verdict, Voice},
+    trust::{self, Candidate, LivePolicy, Question, Reason, Refusal, Verdict, Voice},
     upstream::{Upstream, UpstreamError},
 };
 
@@ -146,7 +147,7 @@ pub struct Resolver {
     /// How manifests are fetched.
     pub transfer: Transfer,
     /// Whose word counts.
-    pub policy: Policy,
+    pub policy: LivePolicy,
     /// The hub that repositories are mirrored from.
     pub upstream: Option<Upstream>,
     /// Publishers whose keys are here: their heads are made here and nowhere else.
@@ -246,7 +247,7 @@ impl Resolver {
     /// If there are none, or the publisher contradicts himself.
     pub async fn heads_from_network(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
         let known = self.believed_heads(repo);
-        if repo.publisher().is_none() && self.policy.attestors().next().is_none() {
+        if repo.publisher().is_none() && self.policy.now().attestors().next().is_none() {
             // Whoever answered would not be believed.
             return if known.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(known) };
         }
@@ -316,21 +317,21 @@ impl Resolver {
     pub(crate) fn is_believed(&self, repo: &RepoId, signer: PublicKey) -> bool {
         match repo.publisher() {
             Some(publisher) => publisher.0 == signer,
-            None => self.policy.weight(signer.into()) > 0,
+            None => self.policy.now().weight(signer.into()) > 0,
         }
     }
 
     /// Reports whether the operator named a publisher as somebody to believe.
     #[cfg(feature = "gateway")]
     pub(crate) fn names(&self, publisher: PublisherId) -> bool {
-        self.policy.weight(publisher) > 0
+        self.policy.now().weight(publisher) > 0
     }
 
     /// Looks the newest pointers up in the DHT: the publisher's, or each trusted mirror's.
     async fn pointers(&self, repo: &RepoId) -> Result<Vec<Signed<HeadPointer>>, ResolveError> {
         let keys = match repo.publisher() {
             Some(_) => vec![DhtKey::head(repo)],
-            None => self.policy.attestors().map(|attestor| DhtKey::attestation(repo, attestor)).collect(),
+            None => self.policy.now().attestors().map(|attestor| DhtKey::attestation(repo, attestor)).collect(),
         };
         let mut pointers = Vec::new();
         for key in keys {
@@ -445,14 +446,16 @@ impl Resolver {
     ) -> Result<Result<Resolved, Refusal>, ResolveError> {
         let candidates: Vec<_> =
             offered.iter().map(|(_, manifest, time)| Candidate { manifest, time: *time }).collect();
-        let verdict = match trust::judge(&candidates, repo, question, &self.policy) {
+        let verdict = match trust::judge(&candidates, repo, question, &self.policy.now()) {
             Ok(verdict) => verdict,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let (hash, manifest, _) = offered.swap_remove(verdict.index);
         self.store.remember_manifest(hash, &manifest).await?;
         let Verdict { reasons, voices, .. } = verdict;
-        Ok(Ok(Resolved { repo: repo.clone(), hash, manifest, reasons, voices }))
+        let resolved = Resolved { repo: repo.clone(), hash, manifest, reasons, voices };
+        self.look_for_fraud(&resolved);
+        Ok(Ok(resolved))
     }
 
     /// Asks whoever holds a commit, under any name, for its manifests.

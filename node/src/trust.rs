@@ -1,5 +1,7 @@
 //! Which manifest to believe, and why. Pure: what is known goes in, reasons or a refusal come out.
 
+pub mod book;
+mod live;
 mod policy;
 mod reason;
 mod tally;
@@ -13,6 +15,8 @@ use huddle_protocol::{Authority, GitOid, Manifest, PublicKey, RepoId, Revision, 
 
 use self::tally::Tally;
 pub use self::{
+    book::{Book, Fraud},
+    live::LivePolicy,
     policy::{Policy, PolicyError, Rule},
     reason::Reason,
     tally::Voice,
@@ -83,6 +87,9 @@ pub enum Refusal {
          for; pin a revision (`REPO@<40 hex digits>`) that is proven"
     )]
     NotProven,
+    /// Its signer signed what is false before.
+    #[error("only {signer} offers it, who signed what is false before: `huddle trust evidence` shows what")]
+    Fraud { signer: PublicKey },
     /// The hub says otherwise than everybody who offers it.
     #[error("{hub} says it is {revision}, and nobody offers that with the files it has there")]
     NotAsUpstream { hub: Arc<str>, revision: GitOid },
@@ -115,6 +122,14 @@ pub fn judge(
     let fitting: Vec<_> =
         candidates.iter().enumerate().filter(|(_, candidate)| is_asked(candidate.manifest.value())).collect();
     let Some((_, first)) = fitting.first() else { return Err(Refusal::OtherRevision) };
+    // Of what is his own a publisher may say what he likes: who asks for it asks for his word.
+    let is_heard = |manifest: &Signed<Manifest>| {
+        repo.publisher().is_some_and(|publisher| publisher.0 == manifest.signer())
+            || !policy.is_fraud(manifest.signer().into())
+    };
+    let signer = first.manifest.signer();
+    let fitting: Vec<_> = fitting.into_iter().filter(|(_, candidate)| is_heard(candidate.manifest)).collect();
+    let Some((_, first)) = fitting.first() else { return Err(Refusal::Fraud { signer }) };
     let is_pinned = |manifest: &Manifest| matches!(asked, Revision::Commit(_)) && manifest.is_proven();
     if let Authority::Publisher(publisher) = repo.authority {
         let own = fitting

@@ -33,7 +33,7 @@ pub use hash::{BlobHash, GitOid, ParseHashError, Sha256};
 pub use head::{Head, HeadError, HeadPointer, Precedence, Target};
 pub use key::{NodeId, ParseKeyError, PublicKey, PublisherId};
 pub use manifest::{FileEntry, Manifest, ManifestError, ManifestParts};
-pub use message::{Holding, MessageError, Request, Response, limits};
+pub use message::{FraudProof, Holding, MessageError, Request, Response, limits};
 pub use name_list::{NameList, NameListError};
 pub use node_record::{NodeRecord, NodeRecordError};
 pub use path::{FilePath, PathError, symlink_stays_inside};

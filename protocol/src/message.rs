@@ -10,7 +10,8 @@ use serde::{
 use crate::{
     cbor::{self, CborError},
     hash::{BlobHash, GitOid},
-    key::NodeId,
+    key::{NodeId, PublicKey},
+    path::FilePath,
     repo::RepoId,
 };
 
@@ -26,6 +27,10 @@ pub mod limits {
     pub const POINTERS: usize = 1024;
     /// The most manifests named in one answer.
     pub const MANIFESTS: usize = 64;
+    /// The most signers asked about in one request.
+    pub const SIGNERS: usize = 64;
+    /// The most proofs of fraud in one answer.
+    pub const PROOFS: usize = 64;
     /// The most ranges reported of one partly held blob.
     pub const RANGES: usize = 256;
 }
@@ -62,6 +67,18 @@ pub enum Request {
     Addresses { node: NodeId },
     /// Which manifests of this commit you hold, under any name.
     Revision { revision: GitOid },
+    /// Which proofs you hold that these signers signed what is false.
+    Fraud { signers: Vec<PublicKey> },
+}
+
+/// A file of a signed manifest whose bytes are not what the manifest itself says: the bytes that its BLAKE3 names have
+/// another size, git id or SHA-256. Nobody has to be believed: whoever fetches the manifest and the file sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FraudProof {
+    /// The BLAKE3 of the manifest's envelope.
+    pub manifest: BlobHash,
+    /// The file.
+    pub path: FilePath,
 }
 
 /// How much of a blob a node holds.
@@ -93,6 +110,8 @@ pub enum Response {
     },
     /// The manifests held of a commit.
     Revision { manifests: Vec<BlobHash> },
+    /// Proofs of fraud, of whichever of the signers.
+    Fraud { proofs: Vec<FraudProof> },
     /// Too many questions at once: ask later, or somebody else.
     Busy,
     /// The request was not understood.
@@ -111,8 +130,10 @@ impl Request {
     /// If it is not canonical or exceeds a limit.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
         let request = cbor::decode(bytes, limits::REQUEST)?;
-        if let Self::Availability { blobs } = &request {
-            at_most("blobs", blobs.len(), limits::BLOBS)?;
+        match &request {
+            Self::Availability { blobs } => at_most("blobs", blobs.len(), limits::BLOBS)?,
+            Self::Fraud { signers } => at_most("signers", signers.len(), limits::SIGNERS)?,
+            Self::Head { .. } | Self::Heads { .. } | Self::Addresses { .. } | Self::Revision { .. } => {}
         }
         Ok(request)
     }
@@ -138,6 +159,7 @@ impl Response {
                 at_most("holdings", holdings.len(), limits::BLOBS)?;
                 holdings.iter().try_for_each(Holding::check)?;
             }
+            Self::Fraud { proofs } => at_most("proofs", proofs.len(), limits::PROOFS)?,
             Self::Addresses { .. } | Self::Busy | Self::Invalid => {}
         }
         Ok(response)

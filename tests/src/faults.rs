@@ -25,6 +25,7 @@ use huddle_node::{
         records::{Limits, Records},
     },
     transfer,
+    trust::{LivePolicy, Policy},
 };
 use huddle_protocol::{BlobHash, DhtKey, NodeId, Record, RepoId};
 use iroh::protocol::Router;
@@ -76,6 +77,7 @@ impl Liar {
         let (network, _heard, _driver) = discovery::spawn(options, shelf, gone.clone()).await?;
         let endpoint = endpoint::bind(identity.node(), &listen, &[], &network, &Lines::default()).await?;
         let asked = Arc::<AtomicU64>::default();
+        let policy = LivePolicy::open(&home, Policy::default())?;
         let lies = Lies {
             store: store.blobs.iroh().clone(),
             kind,
@@ -85,7 +87,7 @@ impl Liar {
         };
         let router = Router::builder(endpoint.clone())
             .accept(transfer::ALPN, lies)
-            .accept(exchange::ALPN, Answers::new(store, network.clone()))
+            .accept(exchange::ALPN, Answers::new(store, network.clone(), policy))
             .spawn();
         network.ready().await?;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();

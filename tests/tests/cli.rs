@@ -23,7 +23,8 @@ fn the_manual_is_true() {
         .case("cli/scripts.md")
         .case("cli/deny.md")
         .case("cli/names.md")
-        .case("cli/attest.md");
+        .case("cli/attest.md")
+        .case("cli/trust.md");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::{
     cli::Name,
     control::Call,
     failure::{Code, Failure},
+    home::file::FileError,
     names::{
-        FileError,
         book::{self, Book, BookError},
         domain::{self, Pin, PinError, Pins},
     },

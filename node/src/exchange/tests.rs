@@ -27,7 +27,7 @@ async fn serve(host: &Host, answers: impl ProtocolHandler) -> (Exchange, NodeId,
 
 fn answers(host: &Host) -> Answers {
     let patience = Duration::from_millis(500);
-    Answers { patience, ..Answers::new(host.store().clone(), host.network().clone()) }
+    Answers { patience, ..Answers::new(host.store().clone(), host.network().clone(), host.resolver().policy.clone()) }
 }
 
 /// Asks in bytes, as nobody well-behaved would.

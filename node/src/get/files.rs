@@ -203,7 +203,7 @@ impl Node {
                 self.fetch_file(resolved, file, holders, tally, events).await?;
             }
             if resolved.must_check() {
-                self.check(file, resolved.manifest.signer()).await?;
+                self.check(resolved, file).await?;
             }
             Ok(())
         };

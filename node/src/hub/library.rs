@@ -53,7 +53,7 @@ impl NodeHub {
             here.extend(manifest.map(|manifest| (hash, manifest, head.value().time())));
         }
         let candidates: Vec<_> = here.iter().map(|(_, manifest, time)| Candidate { manifest, time: *time }).collect();
-        let verdict = trust::judge(&candidates, &repo, (&main).into(), &self.node.resolver().policy);
+        let verdict = trust::judge(&candidates, &repo, (&main).into(), &self.node.resolver().policy.now());
         Ok(verdict.ok().map(|Verdict { index, reasons, voices }| {
             let (hash, manifest, _) = here.swap_remove(index);
             Resolved { repo, hash, manifest, reasons, voices }

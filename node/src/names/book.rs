@@ -4,11 +4,14 @@
 use huddle_protocol::{PublisherId, PublisherName, PublisherNameError};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    file::{self, FileError},
-    lookalike::look_alike,
+use super::lookalike::look_alike;
+use crate::{
+    clock::unix_now,
+    home::{
+        Home,
+        file::{self, FileError},
+    },
 };
-use crate::{clock::unix_now, home::Home};
 
 /// The most names of one book.
 const MOST: usize = 4096;

@@ -24,8 +24,14 @@ pub use self::{
     ask::{LookUpError, Way},
     pins::{Pin, PinError, Pins, forget, trust_change},
 };
-use super::file::{FileError, Watched};
-use crate::{clock::unix_now, home::Home, together::Together};
+use crate::{
+    clock::unix_now,
+    home::{
+        Home,
+        file::{FileError, Watched},
+    },
+    together::Together,
+};
 
 /// How long nobody is asked again for a domain that names nobody, or about which nothing could be learnt.
 const ABSENT: Duration = Duration::from_secs(5 * 60);

@@ -103,7 +103,7 @@ impl Node {
     ) -> Result<Option<String>, AttestError> {
         let (resolver, revision) = (self.resolver(), manifest.revision());
         let Some(upstream) = &resolver.upstream else { return Ok(None) };
-        if resolver.policy.rule(repo).upstream == UpstreamWord::Off {
+        if resolver.policy.now().rule(repo).upstream == UpstreamWord::Off {
             return Ok(None);
         }
         let hub = upstream.name().to_string();

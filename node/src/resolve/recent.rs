@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_protocol::{BlobHash, Manifest, RepoId, Signed};
+use huddle_protocol::{BlobHash, Manifest, PublicKey, RepoId, Signed};
 
 /// How long a head is used without asking the network again; gossip brings newer ones meanwhile.
 const FRESH: Duration = Duration::from_secs(30);
 /// How many bytes the manifests that are kept decoded may have, as they are signed; in memory they take a few times that.
 const DECODED: usize = 64 << 20;
+/// How long nobody is asked again whether a mirror is known for fraud, and how many mirrors are remembered.
+const ASKED: Duration = Duration::from_secs(60 * 60);
+const MOST_ASKED: usize = 4096;
 /// What a manifest takes beside its bytes, roughly.
 const OVERHEAD: usize = 1 << 10;
 
@@ -20,6 +23,7 @@ const OVERHEAD: usize = 1 << 10;
 pub struct Recent {
     heads: Mutex<HashMap<String, Instant>>,
     manifests: Mutex<Decoded>,
+    asked: Mutex<HashMap<PublicKey, Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +46,22 @@ impl Recent {
 
     pub(super) fn forget(&self, repo: &RepoId) {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(&repo.folded());
+    }
+
+    /// Forgets how fresh all heads are: what they are believed for changed.
+    pub(super) fn forget_all(&self) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Reports whether others may be asked about a mirror, and counts that as done.
+    pub(super) fn is_due(&self, mirror: PublicKey) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, at| at.elapsed() < ASKED);
+        if asked.contains_key(&mirror) || asked.len() >= MOST_ASKED {
+            return false;
+        }
+        asked.insert(mirror, Instant::now());
+        true
     }
 
     pub(super) fn manifest(&self, hash: BlobHash) -> Option<Arc<Signed<Manifest>>> {

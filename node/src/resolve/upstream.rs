@@ -25,7 +25,7 @@ impl Resolver {
         if !matches!(repo.authority, Authority::Upstream { .. }) {
             return resolved;
         }
-        match (self.policy.rule(repo).upstream, resolved) {
+        match (self.policy.now().rule(repo).upstream, resolved) {
             (UpstreamWord::Required, Ok(resolved)) if !resolved.reasons.contains(&Reason::Pinned) => {
                 self.confirmed(upstream, revision, resolved).await
             }

@@ -1,13 +1,17 @@
 //! Whose word counts how much, and what a repository of another hub needs before it is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use huddle_protocol::{Authority, PublisherId, RepoId};
+use serde::Serialize;
 
+use super::Book;
 use crate::config::{self, UpstreamWord};
 
 /// The most votes that one word may count, and that may be asked for.
 const MOST_VOTES: u32 = 1000;
+/// How many votes a word may count.
+pub(super) const VOTES: std::ops::RangeInclusive<u32> = 1..=MOST_VOTES;
 
 /// Whose word is believed beside the publishers' own.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +19,8 @@ pub struct Policy {
     attestors: BTreeMap<PublisherId, u32>,
     /// Keys of this node: who vouches for something believes it.
     own: Vec<PublisherId>,
+    /// Who signed what is false; their word counts nothing.
+    frauds: BTreeSet<PublisherId>,
     rule: Rule,
     /// By the namespace, in lower case.
     namespaces: BTreeMap<String, Rule>,
@@ -22,7 +28,7 @@ pub struct Policy {
 
 /// What it takes to believe what a branch or tag of another hub's repository is. A commit that the user pinned needs
 /// none of it if its commit object proves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
     /// How many votes trusted mirrors who say the same must have together; with 0 no number is enough.
     pub votes: u32,
@@ -35,6 +41,16 @@ pub struct Rule {
 impl Default for Rule {
     fn default() -> Self {
         Self { votes: 1, proven: false, upstream: UpstreamWord::Enough }
+    }
+}
+
+impl Rule {
+    fn with(self, set: &config::Namespace) -> Self {
+        Self {
+            votes: set.votes.unwrap_or(self.votes),
+            proven: set.proven.unwrap_or(self.proven),
+            upstream: set.upstream.unwrap_or(self.upstream),
+        }
     }
 }
 
@@ -64,17 +80,14 @@ impl Policy {
     pub fn new(config: &config::Trust) -> Result<Self, PolicyError> {
         let attestors = config.attestors.iter().map(|text| attestor(text)).collect::<Result<BTreeMap<_, _>, _>>()?;
         let rule = Rule { votes: config.votes, proven: config.proven, upstream: config.upstream };
-        let of_namespace = |(name, set): (&String, &config::Namespace)| {
-            let own = Rule {
-                votes: set.votes.unwrap_or(rule.votes),
-                proven: set.proven.unwrap_or(rule.proven),
-                upstream: set.upstream.unwrap_or(rule.upstream),
-            };
-            (name.to_lowercase(), own)
+        let of_namespace = |(name, set): (&String, &config::Namespace)| (name.to_lowercase(), rule.with(set));
+        let policy = Self {
+            attestors,
+            own: Vec::new(),
+            frauds: BTreeSet::new(),
+            rule,
+            namespaces: config.namespaces.iter().map(of_namespace).collect(),
         };
-        let policy =
-            Self { attestors, own: Vec::new(), rule, namespaces: config.namespaces.iter().map(of_namespace).collect() };
-        policy.check()?;
         Ok(policy)
     }
 
@@ -84,7 +97,27 @@ impl Policy {
         Self { attestors: attestors.into_iter().map(|attestor| (attestor, 1)).collect(), ..Self::default() }
     }
 
-    fn check(&self) -> Result<(), PolicyError> {
+    /// Adds what the trust book says; what it says of a mirror or a namespace wins over the configuration.
+    pub(crate) fn with_book(&self, book: &Book) -> Self {
+        let mut policy = self.clone();
+        policy.attestors.extend(&book.attestors);
+        for (name, set) in &book.namespaces {
+            policy.namespaces.insert(name.to_lowercase(), self.rule.with(set));
+        }
+        policy.frauds = book.frauds.iter().filter(|fraud| !fraud.is_forgiven).map(|fraud| fraud.signer).collect();
+        policy
+    }
+
+    /// Reports whether a key signed what is false.
+    pub(crate) fn is_fraud(&self, signer: PublisherId) -> bool {
+        self.frauds.contains(&signer)
+    }
+
+    /// Checks that what is asked for can be had at all.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check(&self) -> Result<(), PolicyError> {
         let all = self.attestors.values().fold(0_u32, |sum, weight| sum.saturating_add(*weight));
         let general = (!self.attestors.is_empty()).then(|| ("trust.votes".to_owned(), self.rule));
         let special = self.namespaces.iter().map(|(name, rule)| (format!("trust.namespaces.{name}"), *rule));
@@ -105,17 +138,30 @@ impl Policy {
 
     /// Returns the mirrors whose word counts.
     pub fn attestors(&self) -> impl Iterator<Item = PublisherId> {
-        self.attestors.keys().copied()
+        self.attestors.keys().copied().filter(|attestor| !self.is_fraud(*attestor))
     }
 
     /// Returns how much the word of a mirror counts: nothing unless the operator named it.
     pub fn weight(&self, attestor: PublisherId) -> u32 {
+        if self.is_fraud(attestor) {
+            return 0;
+        }
         self.attestors.get(&attestor).copied().unwrap_or(u32::from(self.own.contains(&attestor)))
     }
 
     /// Reports whether anything needs the word of a hub.
     pub(crate) fn needs_upstream(&self) -> bool {
         self.namespaces.values().chain([&self.rule]).any(|rule| rule.upstream == UpstreamWord::Required)
+    }
+
+    /// Returns what is different for single namespaces.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, Rule)> {
+        self.namespaces.iter().map(|(name, rule)| (name.as_str(), *rule))
+    }
+
+    /// Returns what repositories in all other namespaces need.
+    pub(crate) fn general(&self) -> Rule {
+        self.rule
     }
 
     /// Returns what a repository needs.
@@ -130,7 +176,7 @@ fn attestor(text: &str) -> Result<(PublisherId, u32), PolicyError> {
     let bad = || PolicyError::Attestor { text: text.to_owned() };
     let votes = votes.trim().parse().map_err(|_| bad())?;
     let id = id.trim().parse().map_err(|_| bad())?;
-    if (1..=MOST_VOTES).contains(&votes) { Ok((id, votes)) } else { Err(PolicyError::Votes { votes }) }
+    if VOTES.contains(&votes) { Ok((id, votes)) } else { Err(PolicyError::Votes { votes }) }
 }
 
 #[cfg(test)]
@@ -142,7 +188,8 @@ mod tests {
     fn read(text: &str) -> Result<Policy, PolicyError> {
         let [ada, bob] = [1, 2].map(|seed| SecretKey::from_bytes([seed; 32]).public());
         let text = text.replace("ADA", &ada.to_string()).replace("BOB", &bob.to_string());
-        Policy::new(&toml::from_str(&text).unwrap())
+        let policy = Policy::new(&toml::from_str(&text).unwrap())?;
+        policy.check().map(|()| policy)
     }
 
     #[test]

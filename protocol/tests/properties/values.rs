@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, DenyList, FileEntry, FilePath, GitOid, Head, HeadPointer, Holding, Manifest, ManifestParts,
-    Mode, NameList, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Subject, Target,
-    blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
+    BlobHash, Card, Commit, DenyList, FileEntry, FilePath, FraudProof, GitOid, Head, HeadPointer, Holding, Manifest,
+    ManifestParts, Mode, NameList, NodeId, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256,
+    Subject, Target, blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::Config};
 use serde_bytes::ByteBuf;
@@ -189,6 +189,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         vec(any::<[u8; 32]>().prop_map(BlobHash), 0..9).prop_map(|blobs| Request::Availability { blobs }),
         secret().prop_map(|key| Request::Addresses { node: key.public().into() }),
         any::<[u8; 20]>().prop_map(|id| Request::Revision { revision: GitOid(id) }),
+        vec(secret().prop_map(|key| key.public()), 0..9).prop_map(|signers| Request::Fraud { signers }),
     ]
 }
 
@@ -201,6 +202,10 @@ pub(crate) fn response() -> impl Strategy<Value = Response> {
         proptest::option::of(vec(any::<u8>(), 0..40).prop_map(ByteBuf::from))
             .prop_map(|record| Response::Addresses { record }),
         vec(any::<[u8; 32]>().prop_map(BlobHash), 0..9).prop_map(|manifests| Response::Revision { manifests }),
+        vec((any::<[u8; 32]>().prop_map(BlobHash), path()), 0..9).prop_map(|proofs| {
+            let proof = |(manifest, path)| FraudProof { manifest, path };
+            Response::Fraud { proofs: proofs.into_iter().map(proof).collect() }
+        }),
         Just(Response::Busy),
         Just(Response::Invalid),
     ]

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use huddle_protocol::{
-    BlobHash, Card, Commit, DenyList, Document, FileEntry, GitOid, Head, Holding, Manifest, ManifestParts, Mode,
-    NameList, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Subject, Target,
+    BlobHash, Card, Commit, DenyList, Document, FileEntry, FraudProof, GitOid, Head, Holding, Manifest, ManifestParts,
+    Mode, NameList, NodeRecord, Person, RefName, RepoId, Request, Response, SecretKey, Sha256, Signed, Subject, Target,
     blob_oid, commit_oid, lfs_pointer_oid, tree_oid,
 };
 use serde_bytes::ByteBuf;
@@ -137,6 +137,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("availability", Request::Availability { blobs: vec![BlobHash([0x66; 32]), BlobHash([0x77; 32])] }),
         ("addresses", Request::Addresses { node: node().public().into() }),
         ("revision", Request::Revision { revision: GitOid([0x33; 20]) }),
+        ("fraud", Request::Fraud { signers: vec![publisher().public()] }),
     ]
 }
 
@@ -159,9 +160,15 @@ pub(crate) fn responses() -> Vec<(&'static str, Response)> {
         ("addresses", Response::Addresses { record: Some(envelope(record.bytes())) }),
         ("no addresses", Response::Addresses { record: None }),
         ("revision", Response::Revision { manifests: vec![BlobHash([0x88; 32])] }),
+        ("fraud", Response::Fraud { proofs: vec![fraud_proof()] }),
+        ("no fraud", Response::Fraud { proofs: Vec::new() }),
         ("busy", Response::Busy),
         ("invalid", Response::Invalid),
     ]
+}
+
+fn fraud_proof() -> FraudProof {
+    FraudProof { manifest: BlobHash([0x99; 32]), path: "sub/model.safetensors".parse().unwrap() }
 }
 
 fn file(path: &str, mode: Mode, content: &[u8]) -> FileEntry {

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Answer, Way};
 use crate::{
     clock::{self, unix_now},
-    home::Home,
-    names::file::{self, FileError},
+    home::{
+        Home,
+        file::{self, FileError},
+    },
 };
 
 /// The most domains that are remembered.

@@ -8,6 +8,7 @@ use crate::{
     config::UpstreamWord,
     get::GetError,
     testing::{self, host_with, web::WebServer},
+    trust::Book,
 };
 
 const MAIN: &str = "/api/models/meta/llama/revision/main?blobs=true";
@@ -95,7 +96,9 @@ async fn without_a_commit_object_the_files_are_compared_and_their_bytes_hashed()
     let reader = host_with(&[&swapper], asking(&hub)).await;
     wait_until("it is offered", async || reader.explain(REPO).await.is_ok()).await;
     let refused = reader.get(get(REPO.into()), &Events::silent()).await;
-    assert!(matches!(refused, Err(GetError::FalseManifest { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(GetError::Resolve(_))), "{refused:?}");
+    let book = Book::read(reader.home()).unwrap();
+    assert!(book.fraud_of(mirror_key(15).public().into()).is_some(), "its signer is known for it");
     // An honest one.
     let honest = host(&[&liar]).await;
     say(&hub, id, GOOD);

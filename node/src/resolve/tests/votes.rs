@@ -33,7 +33,7 @@ pub(super) async fn mirror(through: &[&Node], number: u8, text: &[u8]) -> (Host,
 }
 
 /// Lets a node offer a manifest, and the README of either kind, without a word on what a branch is.
-pub(super) async fn offer(host: &Host, manifest: &Signed<Manifest>) {
+pub(super) async fn offer(host: &Host, manifest: &Signed<Manifest>) -> BlobHash {
     let hash = host.store().blobs.add(manifest.bytes().to_vec()).await.unwrap();
     for text in [GOOD, EVIL] {
         host.store().blobs.add(text.to_vec()).await.unwrap();
@@ -41,6 +41,7 @@ pub(super) async fn offer(host: &Host, manifest: &Signed<Manifest>) {
     host.store().index.put_manifest(hash, manifest, true).unwrap();
     host.make_known(hash, manifest).await;
     host.announcer().settled().await;
+    hash
 }
 
 /// A reader's configuration, who trusts the mirrors 11, 12 and 13.

@@ -10,19 +10,19 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::home::{create_private_dir, write_private};
+use super::{create_private_dir, write_private};
 
 /// The largest file that is read, in bytes.
-pub(super) const MAX_FILE: u64 = 4 << 20;
+pub(crate) const MAX_FILE: u64 = 4 << 20;
 
 /// How old a change of a file has to be before its time tells it from the next one.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Why a file of names is not used.
+/// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// Others could say what a name means.
+    /// Others could change what it says.
     #[error("{} can be changed by others (mode {mode:o}); run `chmod 600 {}`", path.display(), path.display())]
     Exposed { path: PathBuf, mode: u32 },
     /// It is not what was written there.
@@ -34,7 +34,7 @@ pub enum FileError {
 }
 
 /// Reads the bytes of a file that nobody else could have changed; `None` if there is none.
-pub(super) fn bytes(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn bytes(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -58,14 +58,14 @@ pub(super) fn bytes(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError
 }
 
 /// Reads a file; one that is not there is empty.
-pub(super) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T, FileError> {
+pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T, FileError> {
     let Some(bytes) = bytes(path, MAX_FILE)? else { return Ok(T::default()) };
     let damaged = |error: serde_json::Error| FileError::Damaged { path: path.to_owned(), reason: error.to_string() };
     serde_json::from_slice(&bytes).map_err(damaged)
 }
 
 /// Changes a file while no other process does; if `change` fails it stays as it was.
-pub(super) fn change<T, R, E>(path: &Path, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
+pub(crate) fn change<T, R, E>(path: &Path, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
 where
     T: Serialize + DeserializeOwned + Default,
     E: From<FileError>,
@@ -80,7 +80,7 @@ where
 }
 
 /// Keeps other processes from changing a file until it is dropped.
-pub(super) fn lock(path: &Path) -> Result<File, FileError> {
+pub(crate) fn lock(path: &Path) -> Result<File, FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
     create_private_dir(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
     let lock = File::options().create(true).truncate(false).write(true).open(path.with_extension("lock"));
@@ -91,7 +91,7 @@ pub(super) fn lock(path: &Path) -> Result<File, FileError> {
 
 /// A file that is read again only when it changed. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Watched<T> {
+pub(crate) struct Watched<T> {
     path: PathBuf,
     kept: Arc<Mutex<Option<Kept<T>>>>,
 }
@@ -120,12 +120,12 @@ impl Stamp {
 }
 
 impl<T: DeserializeOwned + Default> Watched<T> {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, kept: Arc::default() }
     }
 
     /// Returns what is in the file now.
-    pub(super) fn read(&self) -> Result<Arc<T>, FileError> {
+    pub(crate) fn read(&self) -> Result<Arc<T>, FileError> {
         let Some(stamp) = Stamp::of(&self.path) else { return Ok(Arc::default()) };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner); // nothing here panics half-way
         if let Some((of, value)) = &*kept
