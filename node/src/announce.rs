@@ -54,6 +54,8 @@ pub(crate) enum Announcement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Provided {
     Repo(RepoId),
+    /// A private repository that others may read, under a key that only they know.
+    Private(RepoId, DhtKey),
     Manifest(BlobHash),
     Revision(GitOid),
     Blob(BlobHash),
@@ -63,6 +65,7 @@ impl Announcement {
     fn key(&self) -> (DhtKey, bool) {
         match self {
             Self::Provide(Provided::Repo(repo)) => (DhtKey::repo(repo), false),
+            Self::Provide(Provided::Private(_, key)) => (*key, false),
             Self::Provide(Provided::Manifest(manifest)) => (DhtKey::manifest(*manifest), false),
             Self::Provide(Provided::Revision(revision)) => (DhtKey::revision(*revision), false),
             Self::Provide(Provided::Blob(blob)) => (DhtKey::blob(*blob), false),
@@ -74,6 +77,7 @@ impl Announcement {
     fn may_be_made(&self, store: &Store) -> bool {
         match self {
             Self::Provide(Provided::Repo(repo)) => !store.offer.is_hidden(repo),
+            Self::Provide(Provided::Private(repo, key)) => store.offer.shared_key(repo) == Some(*key),
             Self::Provide(Provided::Manifest(blob) | Provided::Blob(blob)) => !store.offer.withholds(*blob),
             Self::Provide(Provided::Revision(revision)) => store.offers_revision(*revision),
             Self::Put(record) => match &**record {

@@ -1,6 +1,7 @@
 //! The command line: its words and its help.
 
 mod name;
+mod private;
 mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -9,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use huddle_protocol::{NodeId, PublisherId, RepoKind};
 
-pub use self::{name::Name, trust::Trust};
+pub use self::{name::Name, private::Private, trust::Trust};
 use crate::{
     failure::{Code, Failure},
     output, tokens,
@@ -134,6 +135,9 @@ pub enum Command {
     /// Deny files, repositories and publishers: they are neither kept, passed on nor shown here.
     #[command(subcommand)]
     Deny(Deny),
+    /// Say who may read your private repositories, and join those of others.
+    #[command(subcommand)]
+    Private(Private),
     /// Say whose word counts about repositories of other hubs, and see who signed what is false.
     #[command(subcommand)]
     Trust(Trust),
@@ -236,6 +240,12 @@ pub struct Publish {
     /// Keep a copy of large files; otherwise they are used where they are, and have to stay there unchanged.
     #[arg(long)]
     pub copy: bool,
+    /// Make it a private repository: nobody hears of it but those you let read it.
+    #[arg(long)]
+    pub private: bool,
+    /// A node that may read it, by its id; may be given several times.
+    #[arg(long, value_name = "NODE", requires = "private")]
+    pub reader: Vec<NodeId>,
     /// With --json, print what happens meanwhile too: one JSON object a line, the result last.
     #[arg(long)]
     pub events: bool,

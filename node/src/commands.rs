@@ -7,6 +7,7 @@ mod key;
 mod local;
 mod name;
 mod peers;
+mod private;
 mod publish;
 mod session;
 mod stop;
@@ -75,6 +76,7 @@ async fn run_networked(context: &Context, command: Command, bars: Bars) -> Resul
             let resolution: Resolution = session.call(Call::Resolve(repo), bars).await?;
             output::print(&resolution, context.json)
         }
+        Command::Private(private) => private::run(context, private, bars).await,
         Command::Trust(trust) => trust::ask(context, trust, bars).await,
         Command::Name(name) => name::ask(context, name, bars).await,
         Command::Peers(peers) => peers::run(context, peers, bars).await,

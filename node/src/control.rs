@@ -25,6 +25,7 @@ use crate::{
     failure::{Code, Failure},
     get::Get,
     node::Node,
+    private::PrivateCall,
     publish::{Attest, Publish},
 };
 
@@ -67,6 +68,8 @@ pub enum Call {
     Domain(PublisherName),
     /// Answers [`Published`](crate::publish::Published).
     Publish(Publish),
+    /// Answers as [`PrivateCall`] says.
+    Private(PrivateCall),
     /// Answers [`Attested`](crate::publish::Attested).
     Attest(Attest),
     /// Fetches what is said to prove fraud; answers a [`Fraud`](crate::trust::Fraud), or nothing if it proves none.
@@ -97,6 +100,7 @@ impl Call {
             Self::Denied => value(&node.reload_denied().await.map_err(|error| Failure::new(Code::Unexpected, &error))?),
             Self::Domain(domain) => value(&node.names().check(&domain).await?),
             Self::Publish(publish) => value(&node.publish(publish, events).await?),
+            Self::Private(call) => Ok(node.private(call).await?),
             Self::Attest(attest) => value(&node.attest(attest, events).await?),
             Self::Fraud(proof) => value(&node.resolver().look_into(&proof).await?),
             Self::Get(get) => value(&node.get(get, events).await?),

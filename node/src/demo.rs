@@ -70,6 +70,8 @@ impl Demo {
             message: Some("First release".to_owned()),
             key: None,
             copy: false,
+            private: false,
+            readers: Vec::new(),
         };
         let published = ada.publish(publish, &Events::silent()).await?;
         ada.announcer().settled().await;

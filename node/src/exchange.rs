@@ -15,7 +15,10 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use serde_bytes::ByteBuf;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
 use tracing::{debug, trace};
 
 use crate::{
@@ -33,6 +36,9 @@ pub const ALPN: &[u8] = b"huddle/rpc/1";
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a connection is kept on which nothing is asked; whoever asks keeps his for 20 s.
 const QUIET: Duration = Duration::from_secs(60);
+/// How long it takes to say that something is not here: a stopwatch must not tell it from what is kept private, whose
+/// look-up takes some microseconds more or less.
+const NOTHING: Duration = Duration::from_millis(5);
 /// How many questions of one connection are answered at once.
 const AT_ONCE: usize = 16;
 /// How many questions of all connections are answered at once.
@@ -142,16 +148,22 @@ impl Answers {
         Self { store, network, policy, permits, look_ups, large, patience: ANSWER }
     }
 
-    async fn answer(&self, request: &[u8]) -> Response {
+    async fn answer(&self, peer: NodeId, request: &[u8]) -> Response {
         let Ok(_permit) = self.permits.try_acquire() else { return Response::Busy };
         let Ok(request) = Request::from_bytes(request) else { return Response::Invalid };
-        match timeout(self.patience, self.look_up(request)).await {
-            Ok(response) => response,
+        let began = Instant::now();
+        match timeout(self.patience, self.look_up(peer, request)).await {
+            Ok(response) => {
+                if says_nothing(&response) {
+                    sleep_until(began + NOTHING).await;
+                }
+                response
+            }
             Err(_) => Response::Busy,
         }
     }
 
-    async fn look_up(&self, request: Request) -> Response {
+    async fn look_up(&self, peer: NodeId, request: Request) -> Response {
         let (index, offer) = (&self.store.index, &self.store.offer);
         match request {
             Request::Head { repo } => {
@@ -161,7 +173,7 @@ impl Answers {
                     room = left.unwrap_or(room);
                     left.is_some()
                 };
-                let heads = if offer.is_hidden(&repo) { Vec::new() } else { index.heads(&repo) };
+                let heads = if offer.is_hidden_from(&repo, peer) { Vec::new() } else { index.heads(&repo) };
                 // Of what was taken back others hear that it is gone, and nothing else.
                 let is_gone = offer.is_taken_back(&repo);
                 let may_be_told = |head: &&Arc<Signed<Head>>| !is_gone || head.value().refs().is_empty();
@@ -176,7 +188,7 @@ impl Answers {
             Request::Revision { revision } => {
                 let mut manifests = index.manifests_of(revision);
                 let book = self.policy.book();
-                manifests.retain(|manifest| !offer.withholds(*manifest) && !book.has_false(*manifest));
+                manifests.retain(|manifest| !offer.withholds_from(*manifest, peer) && !book.has_false(*manifest));
                 manifests.truncate(limits::MANIFESTS);
                 Response::Revision { manifests }
             }
@@ -184,7 +196,7 @@ impl Answers {
                 let mut budget = limits::RANGES; // of all blobs together, so that the answer keeps within its limit
                 let mut holdings = Vec::with_capacity(blobs.len());
                 for blob in blobs {
-                    holdings.push(holding(&self.store, blob, &mut budget).await);
+                    holdings.push(holding(&self.store, blob, peer, &mut budget).await);
                 }
                 Response::Availability { holdings }
             }
@@ -210,7 +222,7 @@ impl Answers {
             Some((opened.ok()?.ok()?, connection))
         });
         let answered = streams.for_each_concurrent(AT_ONCE, |(send, receive)| async move {
-            if let Err(reason) = self.converse(send, receive).await {
+            if let Err(reason) = self.converse(peer, send, receive).await {
                 debug!(%peer, reason, "a question without an answer");
             }
         });
@@ -218,10 +230,10 @@ impl Answers {
     }
 
     /// Reads a question and answers it.
-    async fn converse(&self, mut send: SendStream, mut receive: RecvStream) -> Result<(), &'static str> {
+    async fn converse(&self, peer: NodeId, mut send: SendStream, mut receive: RecvStream) -> Result<(), &'static str> {
         let request = timeout(self.patience, receive.read_to_end(limits::REQUEST)).await;
         let request = request.map_err(|_| "too slow")?.map_err(|_| "too long, or broken off")?;
-        let mut bytes = self.answer(&request).await.to_bytes();
+        let mut bytes = self.answer(peer, &request).await.to_bytes();
         let mut room = None;
         if bytes.len() > LARGE {
             room = self.large.try_acquire().ok();
@@ -242,12 +254,22 @@ impl Answers {
     }
 }
 
+/// Reports whether an answer says that nothing of what was asked for is here.
+fn says_nothing(response: &Response) -> bool {
+    match response {
+        Response::Head { heads } => heads.is_empty(),
+        Response::Revision { manifests } => manifests.is_empty(),
+        Response::Availability { holdings } => holdings.iter().all(|holding| *holding == Holding::Missing),
+        _ => false,
+    }
+}
+
 fn envelope<T>(document: &Signed<T>) -> ByteBuf {
     ByteBuf::from(document.bytes())
 }
 
-async fn holding(store: &Store, blob: BlobHash, budget: &mut usize) -> Holding {
-    if store.offer.withholds(blob) {
+async fn holding(store: &Store, blob: BlobHash, peer: NodeId, budget: &mut usize) -> Holding {
+    if store.offer.withholds_from(blob, peer) {
         return Holding::Missing;
     }
     match store.blobs.held(blob).await {

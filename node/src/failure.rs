@@ -11,6 +11,7 @@ use crate::{
     home::file::FileError,
     names::{NameError, domain::DomainError},
     node::StartError,
+    private::PrivateError,
     publish::{AttestError, PublishError},
     resolve::{ResolveError, fraud::FraudError},
     transfer::FetchError,
@@ -137,11 +138,28 @@ fn publish_code(error: &PublishError) -> Code {
             Code::Usage
         }
         PublishError::Resolve(error) => resolve_code(error),
+        PublishError::Private(error) => private_code(error),
+        PublishError::Public { .. } => Code::Usage,
         PublishError::Behind { .. } => Code::Unreachable,
         PublishError::Denied { .. } => Code::Denied,
         // The files are not those of the commit.
         PublishError::Manifest(_) => Code::Verification,
         _ => Code::Unexpected,
+    }
+}
+
+impl From<PrivateError> for Failure {
+    fn from(error: PrivateError) -> Self {
+        Self::new(private_code(&error), &error)
+    }
+}
+
+fn private_code(error: &PrivateError) -> Code {
+    match error {
+        PrivateError::Name(error) => name_code(error),
+        PrivateError::NotPrivate { .. } | PrivateError::NotJoined { .. } => Code::NotFound,
+        PrivateError::Random | PrivateError::Store(_) => Code::Unexpected,
+        PrivateError::NotOurs { .. } | PrivateError::Own { .. } | PrivateError::TooMany => Code::Usage,
     }
 }
 

@@ -231,6 +231,9 @@ impl Node {
 
     /// Looks for nodes that have a revision, and optionally one large blob of it under any name.
     pub(crate) fn holders(&self, resolved: &Resolved, blob: Option<BlobHash>) -> Holders {
+        if let Some(invitation) = self.store().offer.joined(&resolved.repo) {
+            return self.transfer().holders(Search::private(&invitation));
+        }
         let keys = resolved.keys().into_iter().chain(blob.map(DhtKey::blob)).collect();
         self.transfer().holders(Search { keys, manifest: Some(resolved.hash), hints: Vec::new() })
     }

@@ -29,6 +29,7 @@ pub mod names;
 pub mod node;
 pub mod output;
 pub mod path;
+pub mod private;
 mod progress;
 pub mod publish;
 pub mod report;

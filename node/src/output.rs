@@ -2,6 +2,7 @@
 
 mod denied;
 mod names;
+mod private;
 mod tokens;
 mod trust;
 
@@ -21,6 +22,7 @@ use serde_json::json;
 pub(crate) use self::{
     denied::{Denied, Exported, Followed, Merged, Said},
     names::{AddedName, Domain, ForgottenDomain, ImportedNames, Names, RemovedName},
+    private::{Joined, Sharings},
     tokens::{NewToken, Revoked, Tokens},
     trust::{Checked, Evidence, Pardon, Trusted, Trusting},
 };
@@ -163,7 +165,11 @@ impl Display for Published {
         writeln!(f, "{verb}  {}@{}", self.repo, clean(&self.branch))?;
         writeln!(f, "revision   {}", self.revision)?;
         writeln!(f, "manifest   {}", self.manifest)?;
-        write!(f, "files      {} ({})", self.files, HumanBytes(self.bytes))
+        write!(f, "files      {} ({})", self.files, HumanBytes(self.bytes))?;
+        match &self.invited {
+            Some(invited) => write!(f, "\n{invited}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use huddle_protocol::{
-    BlobHash, FileEntry, GitError, GitOid, HeadError, ManifestError, RefName, RepoId, RepoKind, RepoName, SignedError,
+    BlobHash, FileEntry, GitError, GitOid, HeadError, ManifestError, NodeId, RefName, RepoId, RepoKind, RepoName,
+    SignedError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,7 @@ use crate::{
     identity::KeyError,
     node::Node,
     output,
+    private::{Invited, PrivateError},
     resolve::ResolveError,
     safety::{self, Finding},
     store::{BlobError, IndexError, StoreError},
@@ -51,6 +53,12 @@ pub struct Publish {
     pub key: Option<String>,
     /// Keep a copy of large files instead of a reference to where they are.
     pub copy: bool,
+    /// Whether it is a private repository.
+    #[serde(default)]
+    pub private: bool,
+    /// The nodes that may read it, if it is.
+    #[serde(default)]
+    pub readers: Vec<NodeId>,
 }
 
 /// What was published.
@@ -72,6 +80,9 @@ pub struct Published {
     pub unchanged: bool,
     /// Files that could harm whoever loads them.
     pub unsafe_files: Vec<Finding>,
+    /// Who may read it, if it is private.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invited: Option<Invited>,
 }
 
 /// Why nothing was published.
@@ -102,6 +113,12 @@ pub enum PublishError {
          one of them and publish again"
     )]
     Behind { repo: RepoId },
+    /// It cannot be made private.
+    #[error("{repo} was published for everybody; what others have cannot be made private, choose another name")]
+    Public { repo: RepoId },
+    /// Who may read it cannot be said.
+    #[error(transparent)]
+    Private(#[from] Box<PrivateError>),
     /// This node denies it.
     #[error("cannot publish {what}: {denial}; `huddle deny list` shows what is denied here")]
     Denied { what: String, denial: Box<Denial> },
@@ -163,8 +180,22 @@ impl Node {
         let files = self.take_in(&publish.path, publish.copy, Links::Followed, events).await?;
         let message =
             publish.message.unwrap_or_else(|| format!("Publish {}", output::count(files.len() as u64, "file")));
-        let mut turn = self.turn(repo, key, events).await?;
+        let mut turn = match publish.private {
+            true => self.first_turn(repo.clone(), key, true, events).await?,
+            false => self.turn(repo.clone(), key, events).await?,
+        };
+        if publish.private && !self.store().offer.is_private(&repo) {
+            return Err(PublishError::Public { repo });
+        }
         let tip = turn.commit(&branch, files, message, events).await?;
+        drop(turn);
+        let invited = match publish.private {
+            true => {
+                let invited = self.change_readers(&repo, |readers| readers.extend(publish.readers)).await;
+                Some(invited.map_err(Box::new)?)
+            }
+            false => None,
+        };
         let manifest = tip.manifest.value();
         let unsafe_files = self.findings(&manifest.files().iter().collect::<Vec<_>>()).await?;
         safety::warn(&unsafe_files, events).await;
@@ -177,6 +208,7 @@ impl Node {
             bytes: manifest.total_size(),
             unchanged: tip.is_unchanged,
             unsafe_files,
+            invited,
         })
     }
 

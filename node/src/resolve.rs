@@ -8,7 +8,10 @@ mod upstream;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use huddle_protocol::{
     Authority, BlobHash, DhtKey, GitOid, Head, HeadPointer, Manifest, NodeId, Precedence, PublicKey, PublisherId,
     Record, RefName, RepoId, Request, Response, Revision, Signed, Target,
@@ -222,11 +225,13 @@ impl Resolver {
     }
 
     async fn newest(&self, repo: &RepoId) -> Result<Vec<Arc<Signed<Head>>>, ResolveError> {
+        let is_joined = self.store.offer.joined(repo).is_some();
         let is_own = repo.publisher().is_some_and(|publisher| self.own.contains(&publisher))
-            || self.store.offer.is_private(repo);
+            || (self.store.offer.is_private(repo) && !is_joined);
         let known = self.believed_heads(repo);
         let is_last = known.iter().all(|head| !self.is_overtaken(head));
-        if !known.is_empty() && is_last && (is_own || self.recent.is_fresh(repo)) {
+        // Nobody spreads news of a private repository: who has it is asked.
+        if !known.is_empty() && is_last && (is_own || (self.recent.is_fresh(repo) && !is_joined)) {
             return Ok(known);
         }
         if known.is_empty() || !is_last {
@@ -251,7 +256,9 @@ impl Resolver {
             // Whoever answered would not be believed.
             return if known.is_empty() { Err(ResolveError::NotFound { repo: repo.clone() }) } else { Ok(known) };
         }
-        let pointers = self.pointers(repo).await?;
+        // Who may read a private repository asks those who have it, and nobody else.
+        let is_joined = self.store.offer.joined(repo).is_some();
+        let pointers = if is_joined { Vec::new() } else { self.pointers(repo).await? };
         for pointer in &pointers {
             let contradicts = |head: &Arc<Signed<Head>>| {
                 head.signer() == pointer.signer() && head.pointer().precedence(pointer.value()) == Precedence::Fork
@@ -359,7 +366,8 @@ impl Resolver {
             async move { self.exchange.ask(node, request).await.inspect_err(|error| debug!(%error, "no head")).ok() }
         };
         let asked = async {
-            let mut answers = std::pin::pin!(self.nodes(DhtKey::repo(repo)).map(ask).buffer_unordered(ASK_AT_ONCE));
+            let mut answers =
+                std::pin::pin!(self.who_has(repo, DhtKey::repo(repo)).map(ask).buffer_unordered(ASK_AT_ONCE));
             while let Some(answer) = answers.next().await {
                 let Some(Response::Head { heads }) = answer else { continue };
                 for head in heads_of(repo, &heads) {
@@ -374,6 +382,26 @@ impl Resolver {
             Ok(())
         };
         tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Ok(()))
+    }
+
+    /// Returns how to look for a manifest; of a private repository only those hear who have it.
+    fn search(&self, repo: &RepoId, manifest: BlobHash, key: Option<DhtKey>, hint: Option<NodeId>) -> Search {
+        match self.store.offer.joined(repo) {
+            Some(invitation) => Search::private(&invitation),
+            None => Search {
+                keys: [DhtKey::manifest(manifest)].into_iter().chain(key).collect(),
+                manifest: Some(manifest),
+                hints: hint.into_iter().collect(),
+            },
+        }
+    }
+
+    /// Streams who may know something of a repository: of a private one those who have it, else whoever announced `key`.
+    fn who_has(&self, repo: &RepoId, key: DhtKey) -> BoxStream<'static, NodeId> {
+        let Some(invitation) = self.store.offer.joined(repo) else { return self.nodes(key).boxed() };
+        let (network, mut seen) = (self.network.clone(), HashSet::new());
+        let all = stream::iter(invitation.nodes.clone()).chain(transfer::providers(network, invitation.key()));
+        all.filter(move |node| std::future::ready(seen.insert(*node))).take(ASK_IN_ALL).boxed()
     }
 
     /// Streams who may know something: neighbours at once, then whoever announced `key`.
@@ -414,8 +442,7 @@ impl Resolver {
     /// Fetches the manifests that heads name, and when these were signed, and decides which one to believe.
     async fn decide(&self, repo: &RepoId, asked: &Revision, said: &[(Target, u64)]) -> Result<Resolved, ResolveError> {
         let fetch = |&(target, time): &(Target, u64)| async move {
-            let keys = vec![DhtKey::manifest(target.manifest), DhtKey::repo(repo)];
-            let search = Search { keys, manifest: Some(target.manifest), hints: Vec::new() };
+            let search = self.search(repo, target.manifest, Some(DhtKey::repo(repo)), None);
             let manifest = self.manifest(repo, target.manifest, || self.transfer.holders(search)).await?;
             match manifest.value().revision() == target.revision {
                 true => Ok((target.manifest, manifest, time)),
@@ -472,7 +499,8 @@ impl Resolver {
                 let request = &request;
                 async move { (node, self.exchange.ask(node, request).await) }
             };
-            let mut answers = std::pin::pin!(self.nodes(DhtKey::revision(id)).map(ask).buffer_unordered(ASK_AT_ONCE));
+            let mut answers =
+                std::pin::pin!(self.who_has(repo, DhtKey::revision(id)).map(ask).buffer_unordered(ASK_AT_ONCE));
             let (mut last, mut named) = (None, Vec::new());
             while let Some((node, answer)) = answers.next().await {
                 let Ok(Response::Revision { manifests }) = answer else { continue };
@@ -509,8 +537,7 @@ impl Resolver {
     ) -> Result<Option<Resolved>, ResolveError> {
         let (mut offered, mut denied) = (Vec::new(), None);
         for hash in manifests {
-            let (keys, hints) = (vec![DhtKey::manifest(*hash)], from.into_iter().collect());
-            let search = Search { keys, manifest: Some(*hash), hints };
+            let search = self.search(repo, *hash, None, from);
             match self.manifest(repo, *hash, || self.transfer.holders(search)).await {
                 Ok(manifest) => {
                     let time = manifest.value().time();

@@ -36,7 +36,7 @@ pub use self::{
 pub(crate) use self::{
     files::{GROUP, whole_groups},
     link::link,
-    offer::Offer,
+    offer::{MOST_READERS, Offer, Sharing},
     said::Said,
     uploads::KEPT as UPLOADS_KEPT,
 };

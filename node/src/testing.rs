@@ -97,6 +97,8 @@ impl Host {
             message: None,
             key: None,
             copy: true,
+            private: false,
+            readers: Vec::new(),
         };
         self.publish_as(publish).await.unwrap()
     }

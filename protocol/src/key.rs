@@ -15,6 +15,10 @@ static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().expect("a constant, checked by the tests")
 });
 
+pub(crate) fn z_base_32() -> &'static Encoding {
+    &Z_BASE_32
+}
+
 /// Text that is not a public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseKeyError {

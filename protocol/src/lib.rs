@@ -9,6 +9,7 @@ mod deny;
 mod git;
 mod hash;
 mod head;
+mod invitation;
 mod key;
 mod manifest;
 mod message;
@@ -31,6 +32,7 @@ pub use git::{
 };
 pub use hash::{BlobHash, GitOid, ParseHashError, Sha256};
 pub use head::{Head, HeadError, HeadPointer, Precedence, Target};
+pub use invitation::{Invitation, ParseInvitationError, RepoSecret};
 pub use key::{NodeId, ParseKeyError, PublicKey, PublisherId};
 pub use manifest::{FileEntry, Manifest, ManifestError, ManifestParts};
 pub use message::{FraudProof, Holding, MessageError, Request, Response, limits};

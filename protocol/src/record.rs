@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     hash::{BlobHash, GitOid},
     head::{HeadPointer, Precedence},
+    invitation::RepoSecret,
     key::{NodeId, PublisherId},
     node_record::NodeRecord,
     repo::RepoId,
@@ -56,6 +57,11 @@ impl DhtKey {
     /// Providers: who holds (part of) a large blob, under any repository's name.
     pub fn blob(blob: BlobHash) -> Self {
         Self::derive("blob", &[blob.as_bytes()])
+    }
+
+    /// Providers: who has a private repository and serves it to those who may read it.
+    pub fn private(repo: &RepoId, secret: &RepoSecret) -> Self {
+        Self::derive("private", &[&secret.0, repo.folded().as_bytes()])
     }
 
     fn derive(kind: &str, parts: &[&[u8]]) -> Self {

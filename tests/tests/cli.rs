@@ -24,7 +24,8 @@ fn the_manual_is_true() {
         .case("cli/deny.md")
         .case("cli/names.md")
         .case("cli/attest.md")
-        .case("cli/trust.md");
+        .case("cli/trust.md")
+        .case("cli/private.md");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) async fn run(context: &Context, publish: cli::Publish, bars: Bars) ->
         message: publish.message,
         key: publish.key,
         copy: publish.copy,
+        private: publish.private,
+        readers: publish.reader,
     });
     let published: Published = session.call(call, bars).await?;
     if is_own && !context.json {

@@ -115,7 +115,7 @@ impl Session {
                 result
             }
             Talk::Own(node) => {
-                let tells_others = matches!(call, Call::Publish(_) | Call::Attest(_));
+                let tells_others = matches!(call, Call::Publish(_) | Call::Attest(_) | Call::Private(_));
                 let (send, mut events) = mpsc::channel(EVENTS);
                 let mut draw = tokio::spawn(async move {
                     while let Some(event) = events.recv().await {

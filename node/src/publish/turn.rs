@@ -59,7 +59,6 @@ impl Node {
     ///
     /// # Errors
     /// As for [`Node::turn`].
-    #[cfg(feature = "gateway")]
     pub(crate) async fn first_turn(
         &self,
         repo: RepoId,
@@ -89,6 +88,10 @@ impl Node {
     /// Tells the network where a repository stands; of one that was taken back, just that.
     pub(crate) async fn tell_head(&self, repo: &RepoId) {
         if self.store().offer.is_hidden(repo) {
+            if let Some(key) = self.store().offer.shared_key(repo) {
+                let private = Announcement::Provide(Provided::Private(repo.clone(), key));
+                self.announcer().announce(vec![private]).await;
+            }
             return;
         }
         let pointers = self.store().index.pointers(repo).into_iter().map(Arc::unwrap_or_clone);
@@ -302,7 +305,6 @@ impl<'a> Turn<'a> {
 }
 
 /// Settles who may see a repository that is not here yet, before anybody is asked for it.
-#[cfg(feature = "gateway")]
 async fn settle(node: &Node, repo: &RepoId, is_private: bool) -> Result<(), PublishError> {
     let store = node.store();
     let is_here = store.index.head(repo).is_some_and(|head| !head.value().refs().is_empty());

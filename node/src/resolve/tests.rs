@@ -127,6 +127,8 @@ async fn a_newer_head_out_of_reach_is_never_contradicted() {
         message: None,
         key: None,
         copy: true,
+        private: false,
+        readers: Vec::new(),
     };
     let refused = host.publish_as(publish).await;
     assert!(matches!(refused, Err(crate::publish::PublishError::Behind { .. })), "{refused:?}");

@@ -5,9 +5,10 @@
 //! they may have, and what is to be kept only if one of our own manifests lists it too: a stranger can list anything.
 
 mod notes;
+mod sharing;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
@@ -17,6 +18,7 @@ use huddle_protocol::{BlobHash, GitOid, Head, Manifest, PublicKey, RepoId, Signe
 use tokio::sync::Mutex;
 
 use self::notes::Notes;
+pub(crate) use self::sharing::{MOST_READERS, Sharing};
 use super::{Store, StoreError};
 use crate::{
     deny::{Deny, Rules},
@@ -30,6 +32,8 @@ struct State {
     own: HashSet<PublicKey>,
     /// The manifests of ours, and the blobs in them, that are withheld.
     closed: HashSet<BlobHash>,
+    /// What is in each private repository that somebody may read, by its name.
+    shared: HashMap<String, HashSet<BlobHash>>,
     /// What others may have; anything while nothing is withheld.
     open: Option<Open>,
     /// Uploads that no commit names yet.
@@ -53,8 +57,12 @@ impl State {
         if self.notes.is_withheld(hash, value.repo()) {
             // Under the name of a repository of ours a stranger can sign as well: that closes nothing.
             if value.repo().publisher().is_some_and(|publisher| publisher.0 == signer) {
-                let blobs = value.blobs().map(|(blob, _)| blob).chain([hash]);
-                self.closed.extend(blobs.filter(|blob| !is_in_every_repository(*blob)));
+                let blobs: Vec<_> = value.blobs().map(|(blob, _)| blob).chain([hash]).collect();
+                let owner = self.notes.owner(hash, value.repo()).map(RepoId::folded);
+                if let Some(owner) = owner.filter(|owner| self.notes.shared.contains_key(owner)) {
+                    self.shared.entry(owner).or_default().extend(&blobs);
+                }
+                self.closed.extend(blobs.into_iter().filter(|blob| !is_in_every_repository(*blob)));
             }
         } else if let Some(open) = &mut self.open {
             if self.own.contains(&signer) { &mut open.ours } else { &mut open.others }.extend(blobs);
@@ -135,7 +143,6 @@ impl Offer {
     }
 
     /// Returns the repository a manifest is of now, by the name it bears; `None` if that was taken back.
-    #[cfg(feature = "gateway")]
     pub(crate) fn owner(&self, manifest: BlobHash, name: &RepoId) -> Option<RepoId> {
         self.state().notes.owner(manifest, name).cloned()
     }
@@ -194,7 +201,6 @@ impl Store {
     }
 
     /// Says that a repository will be made, and how others may see it. What was here under its name stays as it was.
-    #[cfg(feature = "gateway")]
     pub(crate) async fn set_visibility_of_new(&self, repo: &RepoId, is_private: bool) -> Result<(), StoreError> {
         self.annotate(|notes| {
             // Before anything else, for what was private under this name was so by its name.
@@ -314,8 +320,10 @@ impl Store {
                 }
             }
         }
-        let State { closed, open, denied, .. } = sorted;
-        self.offer.edit(|state| (state.closed, state.open, state.denied) = (closed, open, denied));
+        let State { closed, open, denied, shared, .. } = sorted;
+        self.offer.edit(|state| {
+            (state.closed, state.open, state.denied, state.shared) = (closed, open, denied, shared);
+        });
         Ok(())
     }
 
@@ -344,7 +352,6 @@ fn denied_in(rules: &Rules, manifest: &Signed<Manifest>) -> impl Iterator<Item =
     files.filter(|file| rules.file(file).is_some()).map(|file| file.blake3)
 }
 
-#[cfg(feature = "gateway")]
 fn set_private(notes: &mut Notes, repo: &RepoId, is_private: bool) {
     match is_private {
         true => notes.private.insert(repo.folded()),

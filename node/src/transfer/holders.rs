@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use huddle_protocol::{BlobHash, DhtKey, Holding, NodeId, Request, Response};
+use huddle_protocol::{BlobHash, DhtKey, Holding, Invitation, NodeId, Request, Response};
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::debug;
@@ -42,6 +42,13 @@ pub struct Search {
     pub manifest: Option<BlobHash>,
     /// These said that they have it.
     pub hints: Vec<NodeId>,
+}
+
+impl Search {
+    /// Looks for what is of a private repository: nobody hears of it who does not have the repository.
+    pub(crate) fn private(invitation: &Invitation) -> Self {
+        Self { keys: vec![invitation.key()], manifest: None, hints: invitation.nodes.clone() }
+    }
 }
 
 #[derive(Clone, Debug, Default)]

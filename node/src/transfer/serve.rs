@@ -12,7 +12,7 @@ mod tests;
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use huddle_protocol::BlobHash;
+use huddle_protocol::{BlobHash, NodeId};
 use iroh::{
     endpoint::{Connection, RecvStream, SendStream},
     protocol::{AcceptError, ProtocolHandler},
@@ -87,7 +87,7 @@ impl Serve {
     }
 
     /// Returns how many bytes went to one peer.
-    pub(crate) fn sent_to(&self, peer: huddle_protocol::NodeId) -> u64 {
+    pub(crate) fn sent_to(&self, peer: NodeId) -> u64 {
         self.0.slots.sent_to(peer)
     }
 
@@ -111,7 +111,7 @@ impl Serve {
             let nothing_more = Whole { bytes: Bytes::new(), id };
             StreamPair::new(connection.stable_id() as u64, nothing_more, writer, EventSender::DEFAULT)
         };
-        if self.0.offer.withholds_anything() && self.is_withheld(&request) {
+        if self.0.offer.withholds_anything() && self.is_withheld(&request, writer.peer.id) {
             return refuse(writer, ERR_PERMISSION, "asks for what is not for others");
         }
         let store = self.0.blobs.iroh().clone();
@@ -142,8 +142,8 @@ impl Serve {
 
     /// Reports whether a request is for something that others do not get, or for children, which nobody needs and which
     /// could be such.
-    fn is_withheld(&self, request: &Request) -> bool {
-        let withholds = |hash: &Hash| self.0.offer.withholds(BlobHash(*hash.as_bytes()));
+    fn is_withheld(&self, request: &Request, peer: NodeId) -> bool {
+        let withholds = |hash: &Hash| self.0.offer.withholds_from(BlobHash(*hash.as_bytes()), peer);
         match request {
             Request::Get(request) => !request.ranges.is_blob() || withholds(&request.hash),
             Request::GetMany(request) => request.hashes.iter().any(withholds),

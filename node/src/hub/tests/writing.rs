@@ -148,6 +148,8 @@ async fn large_files_are_pointers_and_modes_stay() {
         message: None,
         key: None,
         copy: true,
+        private: false,
+        readers: Vec::new(),
     };
     let id = host.publish_as(publish).await.unwrap().repo.hub_id();
     let before = hub.snapshot(RepoKind::Model, &id, "main").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use huddle_protocol::{BlobHash, RepoId};
+use huddle_protocol::{BlobHash, Invitation, NodeId, RepoId};
 use serde::{Deserialize, Serialize};
 
 /// How many renames in a row are followed.
@@ -13,12 +13,28 @@ const RENAMES: usize = 16;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Notes {
     pub(super) private: BTreeSet<String>,
+    /// Those of them that some nodes may read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) shared: BTreeMap<String, Shared>,
+    /// Those of them that are of others, who let this node read them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) joined: BTreeMap<String, Invitation>,
     pub(super) taken_back: BTreeSet<String>,
     /// Old names, and what they lead to.
     pub(super) renamed: BTreeMap<String, RepoId>,
     /// Manifests that are no longer of the repository whose name they bear, for the name may be used anew: the one they
     /// are of now, or `None` if it was taken back. At most one entry for each manifest signed here.
     former: BTreeMap<BlobHash, Option<RepoId>>,
+}
+
+/// Who may read a private repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shared {
+    /// What those are told who may; it names no nodes.
+    pub(super) invitation: Invitation,
+    /// The nodes that may.
+    pub(super) readers: BTreeSet<NodeId>,
 }
 
 impl Notes {
