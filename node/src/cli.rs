@@ -295,6 +295,8 @@ pub enum Key {
         /// What to call it: letters, digits, `-` and `_`.
         name: String,
     },
+    /// Make the key of a private network, for its other nodes to copy: none but those with it find or reach each other.
+    Swarm,
     /// Print a secret key; whoever has it can publish in your name.
     Export {
         /// Its name.

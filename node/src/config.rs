@@ -48,6 +48,8 @@ pub struct Network {
     pub mdns: bool,
     /// Whether to answer DHT queries of others.
     pub dht: DhtRole,
+    /// Whether this node is only ever in a private network, whose key is `swarm.key` in the home.
+    pub private: bool,
     /// URLs of iroh relays for nodes that cannot be reached directly. None by default: no company's servers.
     pub relays: Vec<String>,
 }
@@ -245,6 +247,7 @@ impl Default for Network {
             bootstrap: Vec::new(),
             mdns: true,
             dht: DhtRole::Auto,
+            private: false,
             relays: Vec::new(),
         }
     }

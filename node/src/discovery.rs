@@ -63,7 +63,7 @@ pub use self::{
     handle::{Direction, Network, NetworkError, Peer},
     id::{centre, node_id, peer_id},
 };
-use crate::{deny::Deny, store::records::Records};
+use crate::{deny::Deny, store::records::Records, swarm_key::SwarmKey};
 
 /// How many commands may wait for the driver.
 const COMMANDS: usize = 64;
@@ -123,6 +123,8 @@ pub struct Options {
     pub connections: ConnectionLimit,
     /// What is not relayed.
     pub deny: Option<Deny>,
+    /// The key of the private network this is in.
+    pub swarm_key: Option<SwarmKey>,
 }
 
 /// Why discovery does not start.
@@ -162,7 +164,7 @@ pub async fn spawn(
 ) -> Result<(Network, mpsc::Receiver<Heard>, JoinHandle<()>), SpawnError> {
     let keypair = id::keypair(&options.key).expect("any 32 bytes are an ed25519 seed");
     let scope = Arc::new(Scope::default());
-    let transport = transport::build(&keypair, &scope)?;
+    let transport = transport::build(&keypair, &scope, options.swarm_key.as_ref().map(SwarmKey::pnet))?;
     let shelf = Shelf::new(keypair.public().to_peer_id(), records, options.deny.clone());
     let behaviour = Behaviour::new(keypair.public(), shelf, options.role, options.mdns, options.connections);
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);

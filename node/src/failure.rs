@@ -205,6 +205,7 @@ impl From<StartError> for Failure {
             | StartError::Trust(_)
             | StartError::Upstream(_)
             | StartError::TrustBook(_)
+            | StartError::SwarmKey(_)
             | StartError::WellKnown { .. }
             | StartError::Endpoint(BindError::Relay { .. })
             | StartError::Key(_) => Code::Usage,

@@ -85,6 +85,11 @@ impl Home {
         self.0.join("domains.json")
     }
 
+    /// Returns the key of the private network this node is in, if it is in one.
+    pub fn swarm_key(&self) -> PathBuf {
+        self.0.join("swarm.key")
+    }
+
     /// Returns the trust book: whose word the user added, and who signed what is false.
     pub fn trust(&self) -> PathBuf {
         self.0.join("trust.json")

@@ -36,6 +36,7 @@ pub mod report;
 pub mod resolve;
 pub mod safety;
 pub mod store;
+pub mod swarm_key;
 #[cfg(test)]
 mod testing;
 mod together;

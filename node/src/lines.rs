@@ -25,6 +25,8 @@ use iroh_blobs::util::connection_pool::{ConnectionPool, ConnectionRef, Options, 
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::swarm_key::SwarmKey;
+
 /// How long a peer may take to be reached.
 const CONNECT: Duration = Duration::from_secs(8);
 /// How long a connection is kept that nobody uses.
@@ -35,7 +37,11 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// The connections of an endpoint in both directions, in whatever protocol. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<HashMap<EndpointId, Vec<WeakConnectionHandle>>>>);
+pub struct Lines {
+    open: Arc<Mutex<HashMap<EndpointId, Vec<WeakConnectionHandle>>>>,
+    /// Who does not have it is hung up on.
+    swarm_key: Option<SwarmKey>,
+}
 
 impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,8 +53,21 @@ impl fmt::Debug for Lines {
 type Heard = HashMap<usize, u64>;
 
 impl Lines {
+    /// Knows connections with nodes of a private network only, if there is a key of one.
+    pub(crate) fn within(swarm_key: Option<SwarmKey>) -> Self {
+        Self { swarm_key, ..Self::default() }
+    }
+
+    /// Returns the name of a protocol in this network.
+    pub(crate) fn alpn(&self, protocol: &[u8]) -> Vec<u8> {
+        match &self.swarm_key {
+            Some(key) => [protocol, b"/", key.name().as_bytes()].concat(),
+            None => protocol.to_vec(),
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<EndpointId, Vec<WeakConnectionHandle>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, connection: &Connection) {
@@ -116,6 +135,12 @@ fn received(connection: &Connection) -> u64 {
 
 impl EndpointHooks for Lines {
     async fn after_handshake<'a>(&'a self, connection: &'a Connection) -> AfterHandshakeOutcome {
+        if let Some(key) = &self.swarm_key
+            && let Err(reason) = key.meet(connection).await
+        {
+            debug!(node = %connection.remote_id().fmt_short(), reason, "not of this private network");
+            return AfterHandshakeOutcome::Reject { error_code: 1u32.into(), reason: b"private".to_vec() };
+        }
         self.add(connection);
         let (lines, node, closed) = (self.clone(), connection.remote_id(), connection.weak_handle().closed());
         tokio::spawn(async move {
@@ -138,7 +163,7 @@ impl Pool {
         let mut options = Options::default();
         options.connect_timeout = CONNECT;
         options.idle_timeout = UNUSED;
-        Self { pool: ConnectionPool::new(endpoint.clone(), alpn, options), lines: lines.clone() }
+        Self { pool: ConnectionPool::new(endpoint.clone(), &lines.alpn(alpn), options), lines: lines.clone() }
     }
 
     /// Returns a connection, a new one if there is none. Dials again if the other connections turn out to be dead.

@@ -33,6 +33,7 @@ use crate::{
         Store, StoreError, UPLOADS_KEPT,
         records::{Limits, Records, RecordsError},
     },
+    swarm_key::{SwarmKey, SwarmKeyError},
     transfer::{self, Transfer, serve::Serve},
     trust::{LivePolicy, Policy, PolicyError},
     upstream::{self, EndpointError, Upstream},
@@ -72,6 +73,9 @@ pub enum StartError {
     /// The trust book cannot be used.
     #[error(transparent)]
     TrustBook(#[from] FileError),
+    /// The key of the private network cannot be used.
+    #[error(transparent)]
+    SwarmKey(#[from] SwarmKeyError),
     /// The address of the hub that repositories are mirrored from is none.
     #[error(transparent)]
     Upstream(#[from] EndpointError),
@@ -154,6 +158,10 @@ impl Node {
         check_well_known(&config.names.well_known)?;
         let lock = home.lock()?;
         let identity = Identity::open(&home, &config.publisher.key)?;
+        let swarm_key = SwarmKey::open(&home, config.network.private)?;
+        if let Some(key) = &swarm_key {
+            info!(network = key.name(), "in a private network");
+        }
         let policy = LivePolicy::open(&home, policy.with_own(identity.publisher_ids()))?;
         policy.now().check()?;
         let store = Store::open(&home).await?;
@@ -172,8 +180,9 @@ impl Node {
             },
             connections: discovery::ConnectionLimit::default(),
             deny: Some(store.deny.clone()),
+            swarm_key,
         };
-        let lines = Lines::default();
+        let lines = Lines::within(swarm_key);
         let reach_out = async {
             let records = Records::open(&home.dht(), centre, Limits::default())?;
             let (network, heard, driver) = discovery::spawn(options, records, shutdown.clone()).await?;
@@ -198,9 +207,9 @@ impl Node {
         let serve = Serve::new(&store, limits, &config.limits, transfer.clone());
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let router = Router::builder(endpoint.clone())
-            .accept(transfer::ALPN, Limited::new(serve.clone(), &permits))
+            .accept(lines.alpn(transfer::ALPN), Limited::new(serve.clone(), &permits))
             .accept(
-                exchange::ALPN,
+                lines.alpn(exchange::ALPN),
                 Limited::new(Answers::new(store.clone(), network.clone(), policy.clone()), &permits),
             )
             .spawn();

@@ -10,6 +10,7 @@ use std::{
     fmt::{self, Display},
     io::{self, Write},
     ops::Range,
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -139,6 +140,24 @@ impl Display for Keys {
             return write!(f, "no publisher keys yet; `huddle key new <name>` makes one");
         }
         self.0.iter().try_for_each(|(name, id)| writeln!(f, "{name:<16} {id}"))
+    }
+}
+
+/// The key of a private network that was just made.
+#[derive(Serialize)]
+pub(crate) struct NewSwarm {
+    pub(crate) file: PathBuf,
+    pub(crate) network: String,
+}
+
+impl Display for NewSwarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "network    {}, from the next start on\nkey        {}",
+            self.network,
+            clean(&self.file.display().to_string())
+        )
     }
 }
 

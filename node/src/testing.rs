@@ -72,8 +72,18 @@ pub(crate) async fn host(through: &[&Node]) -> Host {
 }
 
 /// The same, with a configuration.
-pub(crate) async fn host_with(through: &[&Node], mut config: Config) -> Host {
+pub(crate) async fn host_with(through: &[&Node], config: Config) -> Host {
+    start(tempfile::tempdir().unwrap(), through, config).await
+}
+
+/// The same, in the private network of this key file.
+pub(crate) async fn host_in_swarm(through: &[&Node], key: &[u8]) -> Host {
     let dir = tempfile::tempdir().unwrap();
+    crate::home::write_private(&Home::new(dir.path().join("home")).swarm_key(), key).unwrap();
+    start(dir, through, config()).await
+}
+
+async fn start(dir: TempDir, through: &[&Node], mut config: Config) -> Host {
     for node in through {
         config.network.bootstrap.push(node.network().addresses().await.unwrap()[0].to_string());
     }

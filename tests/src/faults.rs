@@ -64,6 +64,7 @@ impl Liar {
         let listen = vec![([127, 0, 0, 1], 0).into()];
         let options = discovery::Options {
             deny: None,
+            swarm_key: None,
             key: identity.node().clone(),
             listen: listen.clone(),
             bootstrap: vec![bootstrap.parse()?],

@@ -8,6 +8,7 @@ use crate::{
     failure::{Code, Failure},
     identity::{self, KeyError},
     output,
+    swarm_key::SwarmKey,
 };
 
 /// The longest key file that is read, in bytes.
@@ -29,6 +30,11 @@ pub(super) fn run(context: &Context, key: Key) -> Result<(), Failure> {
         Key::New { name } => {
             let publisher = identity::new_publisher(&context.home, &name).map_err(failure)?;
             id(name, publisher)
+        }
+        Key::Swarm => {
+            let made = SwarmKey::create(&context.home).map_err(|error| Failure::new(Code::Usage, &error))?;
+            output::note("copy it to the home of each other node of the network, over a way that others do not read");
+            output::print(&output::NewSwarm { file: made.0, network: made.1.name() }, context.json)
         }
         Key::Export { name } => {
             let keys = identity::list(&context.home).map_err(failure)?;

@@ -31,6 +31,7 @@ struct Node {
 
 fn options(seed: u8, bootstrap: &[&Multiaddr]) -> Options {
     Options {
+        swarm_key: None,
         deny: None,
         key: secret(seed),
         listen: vec!["127.0.0.1:0".parse().unwrap()],

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -17,7 +18,9 @@ use libp2p::{
     },
     dns,
     identity::Keypair,
-    noise, tcp, yamux,
+    noise,
+    pnet::{PnetConfig, PreSharedKey},
+    tcp, yamux,
 };
 
 use super::scope::Scope;
@@ -26,22 +29,44 @@ use super::scope::Scope;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Builds the transport: names are resolved if the system says how, and dialling stays within `scope`.
-pub(super) fn build(keypair: &Keypair, scope: &Arc<Scope>) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+pub(super) fn build(
+    keypair: &Keypair,
+    scope: &Arc<Scope>,
+    swarm_key: Option<PreSharedKey>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let noise = noise::Config::new(keypair)?;
     let tcp =
         || Guard { inner: tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), scope: Arc::clone(scope) };
     Ok(match dns::tokio::Transport::system(tcp()) {
-        Ok(transport) => secure(transport, noise),
+        Ok(transport) => within(transport, swarm_key, noise),
         Err(error) => {
             tracing::warn!(%error, "no name server is configured, bootstrap addresses with names will not work");
-            secure(tcp(), noise)
+            within(tcp(), swarm_key, noise)
         }
     })
 }
 
-fn secure<T>(transport: T, noise: noise::Config) -> Boxed<(PeerId, StreamMuxerBox)>
+/// Keeps to a private network, if there is a key of one: nobody else is understood, nor hears anything but noise.
+fn within<T>(transport: T, swarm_key: Option<PreSharedKey>, noise: noise::Config) -> Boxed<(PeerId, StreamMuxerBox)>
 where
     T: Transport<Output = tcp::tokio::TcpStream> + Send + Unpin + 'static,
+    T::Dial: Send,
+    T::ListenerUpgrade: Send,
+    T::Error: Send + Sync,
+{
+    match swarm_key {
+        Some(key) => {
+            let private = transport.and_then(move |stream, _| PnetConfig::new(key).handshake(stream));
+            secure(private.boxed(), noise)
+        }
+        None => secure(transport, noise),
+    }
+}
+
+fn secure<T>(transport: T, noise: noise::Config) -> Boxed<(PeerId, StreamMuxerBox)>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     T::Dial: Send,
     T::ListenerUpgrade: Send,
     T::Error: Send + Sync,

@@ -143,6 +143,7 @@ impl Offer {
     }
 
     /// Returns the repository a manifest is of now, by the name it bears; `None` if that was taken back.
+    #[cfg(feature = "gateway")]
     pub(crate) fn owner(&self, manifest: BlobHash, name: &RepoId) -> Option<RepoId> {
         self.state().notes.owner(manifest, name).cloned()
     }

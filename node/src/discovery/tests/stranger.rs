@@ -38,7 +38,7 @@ impl Stranger {
         let keypair = id::keypair(&secret(seed)).unwrap();
         let scope = Arc::new(Scope::default());
         scope.include(&node.address);
-        let transport = transport::build(&keypair, &scope).unwrap();
+        let transport = transport::build(&keypair, &scope, None).unwrap();
         let shelf = Shelf::new(keypair.public().to_peer_id(), records, None);
         let role = Role::Client;
         let behaviour = Behaviour::new(keypair.public(), shelf, role, false, ConnectionLimit::default());
