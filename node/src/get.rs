@@ -165,6 +165,14 @@ impl Node {
         let (include, exclude) = (patterns(&get.include)?, patterns(&get.exclude)?);
         events.step(format!("looking for {repo}@{revision}")).await;
         let resolved = self.resolver().resolve(&repo, &revision).await?;
+        if self.resolver().is_outdated(&resolved, &revision) {
+            events
+                .warn(format!(
+                    "something newer than {} was signed, and nobody who has it can be reached now",
+                    resolved.revision()
+                ))
+                .await;
+        }
         let manifest = resolved.manifest.value();
         let is_wanted = |file: &&FileEntry| {
             (get.include.is_empty() || include.is_match(file.path.as_str())) && !exclude.is_match(file.path.as_str())

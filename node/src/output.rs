@@ -263,6 +263,9 @@ impl Display for Resolution {
         for reason in &self.explanation {
             writeln!(f, "trust      {}", clean(reason))?;
         }
+        if self.is_outdated {
+            writeln!(f, "outdated   something newer was signed, and nobody who has it can be reached now")?;
+        }
         if self.voices.iter().any(|voice| !voice.is_followed) {
             for voice in &self.voices {
                 writeln!(f, "{}  {voice}", if voice.is_followed { "agrees   " } else { "differs  " })?;

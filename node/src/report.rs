@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use futures::StreamExt;
-use huddle_protocol::{BlobHash, Card, GitOid, NodeId, PublicKey, PublisherId, RepoId};
+use huddle_protocol::{BlobHash, Card, GitOid, NodeId, PublicKey, PublisherId, RepoId, Revision};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,9 @@ pub struct Resolution {
     pub explanation: Vec<String>,
     /// What each trusted mirror says, of a repository of another hub; also those that say something else.
     pub voices: Vec<Voice>,
+    /// Something newer is known to exist, and nobody who has it can be reached.
+    #[serde(default)]
+    pub is_outdated: bool,
     /// The first line of the commit message.
     pub title: Option<String>,
     /// When it was made, in seconds since 1970-01-01 UTC.
@@ -188,10 +191,10 @@ impl Node {
     pub async fn explain(&self, text: &str) -> Result<Resolution, crate::failure::Failure> {
         let (Named { repo, step }, revision) = self.names().read(text).await?;
         let resolved = self.resolver().resolve(&repo, &revision).await?;
-        Ok(self.describe(resolved, step).await?)
+        Ok(self.describe(resolved, &revision, step).await?)
     }
 
-    async fn describe(&self, resolved: Resolved, name: Step) -> Result<Resolution, ResolveError> {
+    async fn describe(&self, resolved: Resolved, asked: &Revision, name: Step) -> Result<Resolution, ResolveError> {
         let manifest = resolved.manifest.value();
         let (providers, unreachable) = self.look_for_providers(&resolved).await;
         let mut files_here = 0;
@@ -210,6 +213,7 @@ impl Node {
             reasons: resolved.reasons.iter().map(|reason| reason.word().to_owned()).collect(),
             explanation: resolved.reasons.iter().map(|reason| reason.sentence()).collect(),
             voices: resolved.voices.clone(),
+            is_outdated: self.resolver().is_outdated(&resolved, asked),
             title: manifest.commit().map(|commit| commit.title().to_owned()),
             time: manifest.time(),
             files: manifest.files().len() as u64,

@@ -313,6 +313,12 @@ impl Resolver {
         pointers.iter().any(|other| other.signer() == head.signer() && other.value().seq > head.value().seq())
     }
 
+    /// Reports whether there is something newer than what a branch or tag was found to be, which cannot be had now.
+    pub(crate) fn is_outdated(&self, resolved: &Resolved, asked: &Revision) -> bool {
+        let is_overtaken = |head: &Arc<Signed<Head>>| self.is_overtaken(head);
+        matches!(asked, Revision::Named(_)) && self.believed_heads(&resolved.repo).iter().any(is_overtaken)
+    }
+
     /// Returns the heads of a repository that are here, by whom they may be believed.
     pub(crate) fn believed_heads(&self, repo: &RepoId) -> Vec<Arc<Signed<Head>>> {
         let mut heads = self.store.index.heads(repo);

@@ -1,5 +1,6 @@
 //! Real nodes, and publishers who contradict themselves or speak for others.
 
+mod forgers;
 mod fraud;
 mod upstream;
 mod votes;
