@@ -172,6 +172,8 @@ pub(crate) struct FakeHub {
     is_here: bool,
     /// Whether all tokens were taken back.
     pub(crate) revoked: AtomicBool,
+    /// How often a token was looked up.
+    pub(crate) look_ups: AtomicUsize,
     /// What is being fetched.
     pub(crate) downloads: Mutex<Vec<Download>>,
     /// How often was asked for that.
@@ -210,6 +212,7 @@ impl FakeHub {
             standing: Standing { is_held: true, is_trusted: true, is_publishers: false },
             is_here: true,
             revoked: AtomicBool::default(),
+            look_ups: AtomicUsize::default(),
             downloads: Mutex::default(),
             looks: AtomicUsize::default(),
             reads: AtomicUsize::default(),

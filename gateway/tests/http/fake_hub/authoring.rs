@@ -122,6 +122,7 @@ impl Authoring for FakeHub {
     }
 
     async fn account(&self, token: &str) -> Option<Account> {
+        self.look_ups.fetch_add(1, Ordering::SeqCst);
         let (name, role) = match token {
             WRITER => (ada(), Role::Write),
             READER => (ada(), Role::Read),
