@@ -155,6 +155,8 @@ pub(crate) enum Fault {
     FailsAfter(usize),
     /// Asking others for older commits never ends.
     AsksInVain,
+    /// Every commit is refused, but for the first one of a repository.
+    RefusesToCommit,
     /// A stream says nothing after so many bytes.
     StallsAfter(usize),
 }
