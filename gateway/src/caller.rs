@@ -3,6 +3,8 @@
 //! Hub clients send it as `Bearer`, git and git-lfs as `Basic`, in place of a password. Reading is open unless the
 //! gateway is told otherwise: clients send the token of another hub with everything, and it does no harm.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     middleware::Next,
@@ -16,6 +18,7 @@ use crate::{
     Gateway,
     authoring::{Account, Role},
     error::ApiError,
+    guard,
     host::Origin,
 };
 
@@ -112,8 +115,9 @@ impl<S: Sync> FromRequestParts<S> for Writer {
 
 /// Finds out who is asking, and refuses whom the gateway does not let in.
 pub(crate) async fn identify(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let address = guard::client_address(&request);
     let (mut parts, body) = request.into_parts();
-    let caller = match caller(&gateway, &mut parts).await {
+    let caller = match caller(&gateway, &mut parts, address).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
@@ -130,7 +134,7 @@ pub(crate) async fn identify(State(gateway): State<Gateway>, request: Request, n
     next.run(Request::from_parts(parts, body)).await
 }
 
-async fn caller(gateway: &Gateway, parts: &mut Parts) -> Result<Caller, ApiError> {
+async fn caller(gateway: &Gateway, parts: &mut Parts, address: Option<IpAddr>) -> Result<Caller, ApiError> {
     let foreign_page = foreign_page(parts).await?;
     Ok(match credentials(&parts.headers) {
         Credentials::None => Caller::Anonymous { foreign_page },
@@ -139,6 +143,7 @@ async fn caller(gateway: &Gateway, parts: &mut Parts) -> Result<Caller, ApiError
         Credentials::Invalid => Caller::Stranger,
         Credentials::Bearer { token } | Credentials::Basic { token } if token.len() > MAX_TOKEN => Caller::Stranger,
         Credentials::Bearer { token } | Credentials::Basic { token } => {
+            gateway.count_look_up(address)?;
             gateway.hub.account(&token).await.map_or(Caller::Stranger, Caller::Known)
         }
     })

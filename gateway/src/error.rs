@@ -39,6 +39,9 @@ pub(crate) enum ApiError {
     /// The body is larger than any honest one.
     #[error("the request body is too large")]
     TooLarge,
+    /// The body takes longer than any honest one.
+    #[error("the request body took too long to come")]
+    TooSlow,
     /// The body is compressed, so its size says nothing about what it becomes.
     #[error("request bodies must come as they are, not with the content encoding `{encoding}`")]
     Encoded { encoding: String },
@@ -137,6 +140,7 @@ impl ApiError {
             Self::TooManyRequests { .. } | Self::TooManyFiles { .. } | Self::TooManyListeners => {
                 StatusCode::TOO_MANY_REQUESTS
             }
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Anonymous | Self::UnknownToken | Self::TokenNeeded => StatusCode::UNAUTHORIZED,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,8 +1,9 @@
 //! Who asks, and how much he may ask: what stands between strangers and a node.
 //!
-//! [`admit`] runs before every handler. It finds out whose request it is, refuses it if that client asked too much, and
-//! leaves an [`Allowance`] with the task; [`hub::GuardedHub`] looks there before it lets the node fetch anything, so that
-//! no handler can forget it.
+//! A token is looked up only for an address that did not show too many wrong ones, which `caller.rs` asks first. [`admit`]
+//! runs before every handler. It finds out whose request it is, refuses it if that client asked too much, and leaves an
+//! [`Allowance`] with the task; [`hub::GuardedHub`] looks there before it lets the node fetch anything, so that no handler
+//! can forget it.
 
 pub(crate) mod asker;
 mod bucket;
@@ -65,20 +66,27 @@ pub(crate) async fn admit(State(gateway): State<Gateway>, request: Request, next
 }
 
 impl Gateway {
+    /// Counts that an address has a token looked up: that costs something whether the token is good or not.
+    pub(crate) fn count_look_up(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let Some(address) = address else { return Ok(()) };
+        let key = Key::LookUps(network(address));
+        self.clients.ask(key, self.options.clients.anonymous, Instant::now()).map(drop)
+    }
+
     /// Counts a request that came with a token of this node, or from an address; none is this machine's, and not counted.
     fn allowance(&self, account: Option<&Account>, address: Option<IpAddr>) -> Result<Allowance, ApiError> {
         let now = Instant::now();
-        if let (Some(_), None) = (account, address) {
-            return Ok(Allowance { fetch: Fetch::Any, cold: None });
-        }
-        if let Some(account) = account {
-            let key = Key::Token(account.name.clone(), account.token.clone());
-            let cold = self.clients.ask(key, self.options.clients.token, now)?;
-            return Ok(Allowance { fetch: Fetch::Any, cold: Some(cold) });
-        }
-        match address {
-            None => Ok(Allowance { fetch: self.options.fetch.of(true), cold: None }),
-            Some(address) => {
+        match (account, address) {
+            (Some(_), None) => Ok(Allowance { fetch: Fetch::Any, cold: None }),
+            (Some(account), Some(address)) => {
+                let key = Key::Token(account.name.clone(), account.token.clone());
+                let cold = self.clients.ask(key, self.options.clients.token, now)?;
+                // It is the token that is counted, wherever it is used.
+                self.clients.forgive(Key::LookUps(network(address)));
+                Ok(Allowance { fetch: Fetch::Any, cold: Some(cold) })
+            }
+            (None, None) => Ok(Allowance { fetch: self.options.fetch.of(true), cold: None }),
+            (None, Some(address)) => {
                 let key = Key::Address(network(address));
                 let cold = self.clients.ask(key, self.options.clients.anonymous, now)?;
                 Ok(Allowance { fetch: self.options.fetch.of(false), cold: Some(cold) })
@@ -101,7 +109,7 @@ impl Fetch {
 /// Returns the address of a client, or nothing if it is on this machine.
 ///
 /// A proxy on this machine says for whom it asks; whoever else claims that on this machine only loses by it.
-fn client_address(request: &Request) -> Option<IpAddr> {
+pub(crate) fn client_address(request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
     match peer {
         Some(peer) if !peer.is_loopback() => Some(peer),

@@ -36,6 +36,11 @@ impl Origin {
         &self.0
     }
 
+    /// Returns the path that a proxy serves the gateway under, such as `/hub`; nothing without one.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.0[self.site().len()..]
+    }
+
     /// Returns scheme, host and port alone, as browsers name a site.
     pub(crate) fn site(&self) -> &str {
         let host = self.0.find("://").map_or(0, |at| at + 3);

@@ -77,7 +77,7 @@ pub enum Fetch {
 /// Clients on this machine are spared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Requests without a token.
+    /// Requests without a token of this node; and wrong tokens of one address, which are looked up no faster.
     pub anonymous: Rate,
     /// Requests with a token.
     pub token: Rate,

@@ -29,8 +29,11 @@ use crate::{
 
 /// The most files of one request; clients send up to 256.
 const MAX_OBJECTS: usize = 1000;
-/// The most parts a file is cut into: as many links go into one answer.
+/// The most parts a file is cut into.
 const MAX_PARTS: u64 = 1000;
+/// The most parts of all files of one request: each is a link of some 400 bytes in the answer. Files that come together
+/// are cut into fewer, larger parts.
+const MAX_PARTS_TOGETHER: u64 = 10_000;
 /// Files larger than this go in parts if the client can: repeating one after a failure is cheaper. In bytes.
 const WHOLE: u64 = 5 << 30;
 /// The largest file, in bytes, as in `protocol`: 32 TiB.
@@ -104,9 +107,12 @@ async fn upload(
     batch: &Batch,
 ) -> Result<(&'static str, Vec<Value>), ApiError> {
     let can = |transfer: &str| batch.transfers.iter().any(|offered| offered == transfer);
+    // Parts wait until all of them are here.
+    let room = gateway.options.staging_limit;
     let in_parts = can("multipart")
         && gateway.staging.is_some()
-        && (!can("basic") || batch.objects.iter().any(|object| object.size > WHOLE));
+        && (!can("basic") || batch.objects.iter().any(|object| object.size > WHOLE && object.size <= room));
+    let most_parts = (MAX_PARTS_TOGETHER / batch.objects.len().max(1) as u64).min(MAX_PARTS);
     let links = Giver { gateway, origin, asker: gateway.askers.name(caller) };
     let mut answers = Vec::new();
     for object in &batch.objects {
@@ -121,8 +127,11 @@ async fn upload(
         answers.push(match gateway.hub.stored(sha256).await? {
             Some(size) if size == object.size => object.answer(Value::Null),
             Some(_) => object.refused(422, "the file that has this SHA-256 has another size"),
+            None if in_parts && object.size > room => {
+                object.refused(422, &format!("more than {room} bytes cannot come in parts here"))
+            }
             None => object.answer(json!({
-                "upload": object.place(&links, in_parts),
+                "upload": object.place(&links, in_parts.then_some(most_parts)),
                 "verify": { "href": object.link(&links, "verify", &[]) },
             })),
         });
@@ -187,14 +196,14 @@ impl Giver<'_> {
 }
 
 impl Object {
-    /// Returns the address to send the file to, or one for each part and one to join them.
-    fn place(&self, links: &Giver<'_>, in_parts: bool) -> Value {
+    /// Returns the address to send the file to, or one for each of so many parts at most and one to join them.
+    fn place(&self, links: &Giver<'_>, most_parts: Option<u64>) -> Value {
         let gateway = links.gateway;
         let expires_in = gateway.links.seconds();
-        if !in_parts {
+        let Some(most_parts) = most_parts else {
             return json!({ "href": self.link(links, "put", &[]), "header": {}, "expires_in": expires_in });
-        }
-        let part_size = gateway.options.part_size.max(self.size.div_ceil(MAX_PARTS)).max(1);
+        };
+        let part_size = gateway.options.part_size.max(self.size.div_ceil(most_parts)).max(1);
         let upload = [("upload", format!("{:016x}", rand::random::<u64>())), ("part_size", part_size.to_string())];
         let mut header = Map::from_iter([("chunk_size".to_owned(), part_size.to_string().into())]);
         for number in 1..=self.size.div_ceil(part_size) {

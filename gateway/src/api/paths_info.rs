@@ -2,18 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use axum::{
-    Json,
-    body::{Body, to_bytes},
-    extract::State,
-};
+use axum::{Json, body::Body, extract::State};
 use http::{HeaderMap, header};
 use huddle_protocol::Manifest;
 use serde_json::Value;
 
 use super::entry::{self, Details, Entry};
 use crate::{
-    Gateway,
+    Gateway, body,
     error::ApiError,
     query::{self, Query},
     target::Target,
@@ -29,7 +25,7 @@ pub(crate) async fn look_up(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::TooLarge)?;
+    let body = body::whole(body, MAX_BODY).await?;
     let is_json =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let asked = if is_json { Asked::from_json(&body)? } else { Asked::from_form(&body) };

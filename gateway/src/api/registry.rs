@@ -24,7 +24,7 @@ use super::{
     content::{Answer, send_bytes, send_file},
     document,
 };
-use crate::{Gateway, error::ApiError, header as safe, target::Target};
+use crate::{Gateway, error::ApiError, header as safe, host::Origin, target::Target};
 
 const MANIFEST: HeaderValue = HeaderValue::from_static("application/vnd.docker.distribution.manifest.v2+json");
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -66,7 +66,12 @@ pub(crate) async fn manifest(
 }
 
 /// `GET|HEAD /v2/{namespace}/{name}/blobs/{digest}`
-pub(crate) async fn blob(State(gateway): State<Gateway>, target: Target, request: Parts) -> Result<Response, ApiError> {
+pub(crate) async fn blob(
+    State(gateway): State<Gateway>,
+    target: Target,
+    origin: Origin,
+    request: Parts,
+) -> Result<Response, ApiError> {
     let digest = target.revision();
     let snapshot = target.at(&gateway, "main").await?;
     let found = match digest.strip_prefix("sha256:") {
@@ -76,8 +81,9 @@ pub(crate) async fn blob(State(gateway): State<Gateway>, target: Target, request
     let missing = || ApiError::EntryNotFound { path: digest.clone(), commit: snapshot.manifest.revision() };
     let content = found.ok_or_else(missing)?;
     // Ollama fetches the parts from where this says, if only from here again.
+    let place = format!("{}{}", origin.prefix(), request.uri.path());
     let headers = HeaderMap::from_iter([
-        (header::LOCATION, safe::text(request.uri.path())),
+        (header::LOCATION, safe::text(&place)),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

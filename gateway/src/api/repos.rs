@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use huddle_protocol::{RepoId, RepoKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::{
     Gateway,
@@ -111,9 +112,11 @@ pub(crate) async fn create(
     let Create { repo, wish, files } = body::json(body, body::MAX_JSON).await?;
     let visibility = wish.visibility()?.unwrap_or_default();
     let files = files.iter().map(First::decode).collect::<Result<Vec<_>, _>>()?;
-    match gateway.hub.create(&who, repo.kind, &repo.id(), visibility).await {
+    let operations = take_in(&gateway, files).await?;
+    // Goes on when the client leaves: half of it is nothing anybody wants.
+    let making = tokio::spawn(make(gateway, who, repo.kind, repo.id(), visibility, operations));
+    match making.await.map_err(|_| ApiError::OurFault)? {
         Ok(repo) => {
-            fill(&gateway, &who, &repo, files).await?;
             let name = repo.hub_id();
             Ok(Json(json!({ "url": url(&origin, repo.kind, &name), "name": name, "id": name })))
         }
@@ -124,20 +127,36 @@ pub(crate) async fn create(
     }
 }
 
-/// Adds the first files of a new repository.
-async fn fill(gateway: &Gateway, who: &Account, repo: &RepoId, files: Vec<(String, Bytes)>) -> Result<(), WriteError> {
-    if files.is_empty() {
-        return Ok(());
-    }
+/// Takes in the first files of a repository that is to be made.
+async fn take_in(gateway: &Gateway, files: Vec<(String, Bytes)>) -> Result<Vec<Operation>, WriteError> {
     let mut operations = Vec::new();
     for (path, content) in files {
         let content = gateway.hub.take_in(stream::iter([Ok(content)]).boxed(), None).await?;
         operations.push(Operation::Write { path, content });
     }
+    Ok(operations)
+}
+
+/// Makes a repository that begins with these files, or none.
+async fn make(
+    gateway: Gateway,
+    who: Account,
+    kind: RepoKind,
+    id: String,
+    to: Visibility,
+    operations: Vec<Operation>,
+) -> Result<RepoId, WriteError> {
+    let repo = gateway.hub.create(&who, kind, &id, to).await?;
+    if operations.is_empty() {
+        return Ok(repo);
+    }
     let (branch, summary) = ("main".to_owned(), "Add the first files".to_owned());
     let change = Change { branch, parent: None, summary, description: String::new(), operations };
-    gateway.hub.commit(who, repo.kind, &repo.hub_id(), change).await?;
-    Ok(())
+    let Err(refusal) = gateway.hub.commit(&who, kind, &repo.hub_id(), change).await else { return Ok(repo) };
+    if let Err(error) = gateway.hub.delete(&who, kind, &repo.hub_id()).await {
+        warn!(%repo, %error, "a repository without its first files cannot be taken back");
+    }
+    Err(refusal)
 }
 
 /// `DELETE /api/repos/delete`, with a body.

@@ -28,6 +28,11 @@ impl Bucket {
         }
     }
 
+    /// Puts one request back.
+    pub(super) fn put_back(&mut self, rate: Rate) {
+        self.left = (self.left + 1.0).min(f64::from(rate.burst.get()));
+    }
+
     /// Reports whether it is as good as new.
     pub(super) fn is_full(&self, rate: Rate, now: Instant) -> bool {
         self.left_at(rate, now) >= f64::from(rate.burst.get())
@@ -58,5 +63,9 @@ mod tests {
         assert!(bucket.is_full(rate, much_later));
         assert_eq!((0..4).filter(|_| bucket.take(rate, much_later).is_ok()).count(), 3);
         assert!(bucket.take(rate, start).is_err(), "a clock that goes back gives nothing");
+        bucket.put_back(rate);
+        assert!(bucket.take(rate, start).is_ok() && bucket.take(rate, start).is_err());
+        (0..9).for_each(|_| bucket.put_back(rate));
+        assert_eq!((0..9).filter(|_| bucket.take(rate, start).is_ok()).count(), 3, "never more than a burst");
     }
 }

@@ -18,6 +18,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub(super) enum Key {
     /// An address, or a network that counts as one.
     Address(IpAddr),
+    /// The tokens that an address had looked up in vain.
+    LookUps(IpAddr),
     /// A token of an account.
     Token(String, String),
     /// All clients that came when the table was full.
@@ -61,6 +63,15 @@ impl Clients {
         match client.bucket.take(client.rate, now) {
             Ok(()) => Ok(client.cold.clone()),
             Err(wait) => Err(ApiError::TooManyRequests { rate: client.rate, wait }),
+        }
+    }
+
+    /// Takes a request of a client off the count again.
+    pub(super) fn forgive(&self, key: Key) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if table.clients.contains_key(&key) { key } else { Key::Others };
+        if let Some(client) = table.clients.get_mut(&key) {
+            client.bucket.put_back(client.rate);
         }
     }
 }

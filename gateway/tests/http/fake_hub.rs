@@ -155,6 +155,8 @@ pub(crate) enum Fault {
     FailsAfter(usize),
     /// Asking others for older commits never ends.
     AsksInVain,
+    /// Every commit is refused, but for the first one of a repository.
+    RefusesToCommit,
     /// A stream says nothing after so many bytes.
     StallsAfter(usize),
 }
@@ -172,6 +174,8 @@ pub(crate) struct FakeHub {
     is_here: bool,
     /// Whether all tokens were taken back.
     pub(crate) revoked: AtomicBool,
+    /// How often a token was looked up.
+    pub(crate) look_ups: AtomicUsize,
     /// What is being fetched.
     pub(crate) downloads: Mutex<Vec<Download>>,
     /// How often was asked for that.
@@ -210,6 +214,7 @@ impl FakeHub {
             standing: Standing { is_held: true, is_trusted: true, is_publishers: false },
             is_here: true,
             revoked: AtomicBool::default(),
+            look_ups: AtomicUsize::default(),
             downloads: Mutex::default(),
             looks: AtomicUsize::default(),
             reads: AtomicUsize::default(),

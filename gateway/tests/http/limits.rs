@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     client::{Answer, Gateway, sample},
     fake_hub::{FakeHub, FakeRepo, Fault, authoring::WRITER as TOKEN},
+    writer::bearer,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -55,6 +56,35 @@ async fn who_asks_too_often_is_told_when_to_ask_again() {
     assert_eq!(ask("192.0.2.98", Some(&bearer)).await.status, 429);
     for _ in 0..10 {
         assert_eq!(gateway.get("/healthz").await.status, 200, "this machine is spared");
+    }
+}
+
+#[tokio::test]
+async fn guessing_tokens_is_counted_before_they_are_looked_up() {
+    let anonymous = Rate::new(3, 1);
+    for read_needs_token in [false, true] {
+        let clients = ClientLimits { anonymous, token: Rate::new(6, 1), ..ClientLimits::default() };
+        let gateway = Gateway::start(sample(), Options { clients, read_needs_token, ..Options::default() }).await;
+        let ask = async |address: &str, token: &str| -> u16 {
+            let headers = [("X-Forwarded-For", address), ("Authorization", &*bearer(token))];
+            gateway.get_with("/api/models/org/Model/refs", &headers).await.status
+        };
+        let look_ups = || gateway.hub.look_ups.load(Ordering::SeqCst);
+        for number in 0..30 {
+            ask("192.0.2.7", &format!("hf_{number}")).await;
+        }
+        // Three and one a second.
+        assert!(look_ups() < 15, "{}", look_ups());
+        // A token of this node costs its address nothing, until it asks too much itself.
+        let before = look_ups();
+        for _ in 0..6 {
+            assert_eq!(ask("192.0.2.99", TOKEN).await, 200);
+        }
+        for _ in 0..30 {
+            ask("192.0.2.99", TOKEN).await;
+        }
+        assert!(look_ups() - before < 20, "{}", look_ups() - before);
+        assert_eq!(ask("192.0.2.98", "hf_other").await, if read_needs_token { 401 } else { 200 });
     }
 }
 

@@ -94,6 +94,16 @@ async fn every_blob_of_a_manifest_is_what_it_is_called() {
 }
 
 #[tokio::test]
+async fn a_blob_is_found_again_under_the_path_of_a_proxy() {
+    let gateway = gateway().await;
+    let path = format!("/v2/org/Chat/blobs/{}", digest(b"You are brief."));
+    for (prefix, expected) in [("/hub/", format!("/hub{path}")), ("//evil.example", path.clone())] {
+        let answer = gateway.get_with(&path, &[("X-Forwarded-Prefix", prefix)]).await;
+        assert_eq!((answer.status, answer.header("location")), (200, Some(expected.as_str())), "{prefix}");
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_and_the_template_come_from_the_header() {
     let gateway = gateway().await;
     let manifest = json(&gateway.get("/v2/org/Chat/manifests/q4_k_m").await);

@@ -1,10 +1,14 @@
 //! Making, changing and removing repositories, branches and tags.
 
+use huddle_gateway::Options;
 use serde_json::{Value, json};
 
 use crate::{
-    client::Gateway,
-    fake_hub::authoring::{ada, bob},
+    client::{Gateway, sample},
+    fake_hub::{
+        Fault,
+        authoring::{ada, bob},
+    },
     writer::{api, file_line},
 };
 
@@ -48,6 +52,21 @@ async fn a_repository_may_begin_with_files() {
     assert_eq!(create("x", json!([file("../a", "QQ==")])).await.status, 422);
     assert_eq!(create("x", json!([file("a", "Q")])).await.status, 400);
     assert_eq!(gateway.get(&format!("/api/models/{}/x", ada())).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_repository_whose_files_are_refused_is_not_made() {
+    let gateway = Gateway::start(sample().with(Fault::RefusesToCommit), Options::default()).await;
+    let body = |files: Value| json!({ "name": "new", "files": files });
+    let files = json!([{ "path": "a.txt", "content": "QQ==", "encoding": "base64" }]);
+    for _ in 0..2 {
+        assert_eq!(gateway.write("POST", "/api/repos/create", &body(files.clone())).await.status, 403);
+        assert_eq!(gateway.get(&api()).await.status, 404);
+    }
+    // One that was there before stays.
+    assert_eq!(gateway.write("POST", "/api/repos/create", &body(json!([]))).await.status, 200);
+    assert_eq!(gateway.write("POST", "/api/repos/create", &body(files)).await.status, 409);
+    assert_eq!(gateway.get(&api()).await.status, 200);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     client::{Gateway, weights},
-    writer::{api, large_line, sha256},
+    writer::{api, batch_path, large_line, sha256},
 };
 
 /// Longer than anything here takes.
@@ -101,6 +101,38 @@ async fn a_file_comes_in_parts_and_leaves_nothing_behind() {
     assert_eq!(gateway.change("main", &[large_line("w.bin", &bytes)]).await.status, 200);
     let info = gateway.get(&format!("{}/tree/main", api())).await.json();
     assert_eq!(info[1]["lfs"]["oid"], sha256(&bytes));
+}
+
+#[tokio::test]
+async fn an_answer_has_so_many_links_however_many_large_files_it_is_about() {
+    let folder = TempDir::new().unwrap();
+    let limit = 1 << 40;
+    let options = Options { staging: Some(folder.path().to_owned()), staging_limit: limit, ..Options::default() };
+    let gateway = Gateway::own_model_with(options).await;
+    let ask = async |transfers: &[&str], sizes: &[u64]| -> Value {
+        let object = |(at, size): (usize, &u64)| json!({ "oid": sha256(&at.to_be_bytes()), "size": size });
+        let objects: Vec<_> = sizes.iter().enumerate().map(object).collect();
+        let body = json!({ "operation": "upload", "transfers": transfers, "objects": objects });
+        let answer = gateway.write("POST", &batch_path(), &body).await;
+        assert_eq!(answer.status, 200);
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    // The links of the parts, and the size of a part.
+    let parts = |object: &Value| -> (u64, u64) {
+        let header = object["actions"]["upload"]["header"].as_object().unwrap();
+        (header.len() as u64 - 1, header["chunk_size"].as_str().unwrap().parse().unwrap())
+    };
+    let (count, size) = parts(&ask(&["multipart"], &[limit]).await["objects"][0]);
+    assert!(count <= 1000 && count * size >= limit, "{count} parts of {size}");
+    let many = ask(&["multipart"], &[limit; 100]).await;
+    let all: Vec<_> = many["objects"].as_array().unwrap().iter().map(parts).collect();
+    assert!(all.iter().map(|(count, _)| count).sum::<u64>() <= 10_000, "{all:?}");
+    assert!(all.iter().all(|(count, size)| count * size >= limit && (count - 1) * size < limit), "{all:?}");
+    // Parts wait until all are there: what has no room there cannot come so.
+    let huge = ask(&["multipart"], &[limit + 1, 1]).await;
+    assert_eq!((&huge["objects"][0]["error"]["code"], &huge["objects"][1]["error"]), (&json!(422), &Value::Null));
+    let whole = ask(&["multipart", "basic"], &[limit + 1]).await;
+    assert_eq!((&whole["transfer"], &whole["objects"][0]["error"]), (&json!("basic"), &Value::Null));
 }
 
 #[tokio::test]

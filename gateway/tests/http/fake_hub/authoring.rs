@@ -15,7 +15,7 @@ use huddle_gateway::{
 use huddle_protocol::{BlobHash, FileEntry, GitOid, Manifest, RefName, RepoId, RepoKind, SecretKey, Sha256, Signed};
 use sha2::Digest;
 
-use super::{FakeHub, FakeRepo, TIME, file};
+use super::{FakeHub, FakeRepo, Fault, TIME, file};
 
 /// The tokens the node knows: of Ada, who may write or only read, and of Bob, who may write.
 pub(crate) const WRITER: &str = "hf_writer";
@@ -122,6 +122,7 @@ impl Authoring for FakeHub {
     }
 
     async fn account(&self, token: &str) -> Option<Account> {
+        self.look_ups.fetch_add(1, Ordering::SeqCst);
         let (name, role) = match token {
             WRITER => (ada(), Role::Write),
             READER => (ada(), Role::Read),
@@ -207,6 +208,9 @@ impl Authoring for FakeHub {
 
     async fn commit(&self, who: &Account, kind: RepoKind, id: &str, change: Change) -> Result<Snapshot, WriteError> {
         let mut repo = self.own(who, kind, id).await?;
+        if self.fault == Some(Fault::RefusesToCommit) {
+            return refused();
+        }
         let tip = repo.tip(&change.branch)?;
         if change.parent.is_some_and(|parent| !tip.revision().to_string().starts_with(&parent)) {
             return Err(WriteError::Stale);
