@@ -53,11 +53,11 @@ pub enum PrivateCall {
     Allow { repo: String, nodes: Vec<NodeId> },
     /// Lets them read it no more; answers [`Invited`].
     Revoke { repo: String, nodes: Vec<NodeId> },
-    /// Answers all [`Sharing`]s.
+    /// Answers all `Sharing`s.
     List,
-    /// Remembers where a repository of somebody else is; answers its [`Sharing`].
+    /// Remembers where a repository of somebody else is; answers its `Sharing`.
     Join(Invitation),
-    /// Forgets it; answers its [`Sharing`].
+    /// Forgets it; answers its `Sharing`.
     Leave { repo: String },
 }
 
