@@ -44,3 +44,4 @@ pub mod tokens;
 pub mod transfer;
 pub mod trust;
 pub mod upstream;
+mod web;

@@ -87,15 +87,11 @@ impl Node {
         if !store.offer.is_private(&repo) || store.index.head(&repo).is_none() {
             return Err(PrivateError::NotPrivate { repo });
         }
-        let mut readers = self.readers(&repo);
-        change(&mut readers);
-        if readers.len() > MOST_READERS {
-            return Err(PrivateError::TooMany);
-        }
         let mut secret = [0; 32];
         SysRng.try_fill_bytes(&mut secret).map_err(|_| PrivateError::Random)?;
         let old = store.offer.shared_key(&repo);
-        let invitation = store.share(&repo, RepoSecret(secret), |known| known.clone_from(&readers)).await?;
+        let changed = store.share(&repo, RepoSecret(secret), change).await?;
+        let (invitation, readers) = changed.ok_or(PrivateError::TooMany)?;
         match old {
             Some(key) if readers.is_empty() => {
                 let private = Announcement::Provide(Provided::Private(repo.clone(), key));
@@ -105,12 +101,6 @@ impl Node {
         }
         let invitation = Invitation { nodes: vec![self.identity().node_id()], ..invitation };
         Ok(Invited { invitation, readers })
-    }
-
-    fn readers(&self, repo: &RepoId) -> BTreeSet<NodeId> {
-        let sharings = self.store().offer.sharings();
-        let of_repo = sharings.into_iter().find(|sharing| sharing.repo.folded() == repo.folded() && !sharing.is_joined);
-        of_repo.map(|sharing| sharing.readers).unwrap_or_default()
     }
 
     /// Does what is asked about private repositories.

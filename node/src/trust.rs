@@ -177,17 +177,18 @@ fn agreeing(
     tally: &Tally<'_>,
     rule: Rule,
 ) -> Result<Verdict, Refusal> {
-    let agreeing = fitting.iter().filter(|(_, candidate)| said.confirms(candidate.manifest.value()).is_ok());
-    let best = agreeing.max_by_key(|(_, candidate)| candidate.manifest.value().is_proven());
-    let Some((index, candidate)) = best else { return Err(said.refusal()) };
-    let manifest = candidate.manifest.value();
+    let agreeing = fitting.iter().filter_map(|(index, candidate)| {
+        let manifest = candidate.manifest.value();
+        Some((*index, manifest, said.confirms(manifest).ok()?))
+    });
+    let best = agreeing.max_by_key(|(_, manifest, _)| manifest.is_proven());
+    let Some((index, manifest, word)) = best else { return Err(said.refusal()) };
     if rule.proven && !manifest.is_proven() {
         return Err(Refusal::NotProven);
     }
-    let word = said.confirms(manifest)?;
     let proof = manifest.is_proven().then_some(Reason::Proven);
     let reasons = [word].into_iter().chain(tally.of(manifest)).chain(proof).collect();
-    Ok(Verdict { index: *index, reasons, voices: tally.voices(Some(manifest)) })
+    Ok(Verdict { index, reasons, voices: tally.voices(Some(manifest)) })
 }
 
 /// Reports whether bytes must be hashed in full before they are passed on: a stranger's manifest proves git ids and

@@ -10,9 +10,9 @@ use std::{
 };
 
 use huddle_protocol::{RepoId, Revision};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 
-use crate::{clock::unix_now, config, together::Together, trust::Statement};
+use crate::{clock::unix_now, config, together::Together, trust::Statement, web};
 
 /// How long connecting, and everything, may take; hub clients give up after 10 s.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -86,15 +86,10 @@ impl Upstream {
     /// Prepares to ask a hub. `tls` says which certificates are accepted.
     pub(crate) fn new<T: Clone + 'static>(endpoint: Url, tls: &T) -> Self {
         let name = endpoint.host_str().unwrap_or_default().into();
-        // Repositories that were renamed are found under their new name; to another host nobody may send us.
-        let here = redirect::Policy::custom(|attempt| {
-            let is_here = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
-            if is_here && attempt.previous().len() < 4 { attempt.follow() } else { attempt.stop() }
-        });
         let client = Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .user_agent(concat!("huddle/", env!("CARGO_PKG_VERSION")))
-            .redirect(here)
+            .redirect(web::same_origin()) // repositories that were renamed are found under their new name
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
@@ -145,7 +140,7 @@ impl Upstream {
             hub: self.name.clone(),
             reason: format!("this node cannot ask: {error}"),
         })?;
-        let mut answer = client.get(url).send().await.map_err(silent)?;
+        let answer = client.get(url).send().await.map_err(silent)?;
         match answer.status() {
             StatusCode::OK => {}
             // It does not tell strangers which private repositories there are.
@@ -153,13 +148,8 @@ impl Upstream {
             status => return Err(UpstreamError::Status { hub: self.name.clone(), status: status.as_u16() }),
         }
         let nonsense = |reason| UpstreamError::Nonsense { hub: self.name.clone(), reason };
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(silent)? {
-            if bytes.len() + piece.len() > MAX_ANSWER {
-                return Err(nonsense(format!("more than {MAX_ANSWER} bytes")));
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let bytes = web::body(answer, MAX_ANSWER).await.map_err(silent)?;
+        let bytes = bytes.ok_or_else(|| nonsense(format!("more than {MAX_ANSWER} bytes")))?;
         let statement = answer::read(&bytes, &self.name, unix_now()).map_err(nonsense)?;
         Ok(Some(Arc::new(statement)))
     }

@@ -6,7 +6,7 @@ use huddle_protocol::PublisherId;
 use reqwest::{
     Client, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
-    header, redirect,
+    header,
 };
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ use super::{
     ask::{Answer, LookUpError, MAX_KEYS, Way},
     dns::Dns,
 };
-use crate::discovery::is_public;
+use crate::{discovery::is_public, web};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: usize = 16 << 10;
@@ -37,16 +37,11 @@ impl Web {
     pub(super) fn new<T: Clone + 'static>(address: &str, dns: &Dns, tls: &T) -> Result<Self, LookUpError> {
         let (_, host) = address.split_once("://").unwrap_or_default();
         let asks_domains = host.split('/').next().is_some_and(|host| host.contains(DOMAIN));
-        // To another host nobody may send us, nor to another service of the same one.
-        let here = redirect::Policy::custom(|attempt| {
-            let is_here = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
-            if is_here && attempt.previous().len() < 4 { attempt.follow() } else { attempt.stop() }
-        });
         let client = Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .https_only(asks_domains)
             .no_proxy()
-            .redirect(here)
+            .redirect(web::same_origin())
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
@@ -58,7 +53,7 @@ impl Web {
 
     pub(super) async fn publishers(&self, domain: &str) -> Result<Answer, LookUpError> {
         let request = self.client.get(self.address.replace(DOMAIN, domain));
-        let mut answer = match request.send().await {
+        let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.is_connect() && !error.is_timeout() => return Ok(Answer::Silent),
             Err(error) => return Err(LookUpError::Web(error.without_url())),
@@ -71,13 +66,8 @@ impl Web {
             _ => return Ok(Answer::Nobody),
         }
         let lasts = answer.headers().get(header::CACHE_CONTROL).and_then(|value| max_age(value.to_str().ok()?));
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| LookUpError::Web(error.without_url()))? {
-            if bytes.len() + piece.len() > MAX_FILE {
-                return Ok(Answer::Nobody); // a page for people
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let bytes = web::body(answer, MAX_FILE).await.map_err(|error| LookUpError::Web(error.without_url()))?;
+        let Some(bytes) = bytes else { return Ok(Answer::Nobody) }; // a page for people
         let publishers = read(&bytes);
         if publishers.is_empty() {
             return Ok(Answer::Nobody);

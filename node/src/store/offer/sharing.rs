@@ -76,22 +76,29 @@ impl Offer {
 }
 
 impl Store {
-    /// Changes who may read a private repository; returns what they need to find it. `secret` is used if it has none yet.
+    /// Changes who may read a private repository, all or, if they are too many, none of it; returns what they need to find it,
+    /// and who they are now. `secret` is used if it has none yet.
     pub(crate) async fn share(
         &self,
         repo: &RepoId,
         secret: RepoSecret,
         edit: impl FnOnce(&mut BTreeSet<NodeId>),
-    ) -> Result<Invitation, StoreError> {
-        let mut told = Invitation { repo: repo.clone(), secret, nodes: Vec::new() };
+    ) -> Result<Option<(Invitation, BTreeSet<NodeId>)>, StoreError> {
+        let mut changed = None;
         self.annotate(|notes| {
-            let new = Shared { invitation: told.clone(), readers: BTreeSet::new() };
-            let shared = notes.shared.entry(repo.folded()).or_insert(new);
+            let new = || Shared {
+                invitation: Invitation { repo: repo.clone(), secret, nodes: Vec::new() },
+                readers: BTreeSet::new(),
+            };
+            let mut shared = notes.shared.get(&repo.folded()).cloned().unwrap_or_else(new);
             edit(&mut shared.readers);
-            told = shared.invitation.clone();
+            if shared.readers.len() <= MOST_READERS {
+                changed = Some((shared.invitation.clone(), shared.readers.clone()));
+                notes.shared.insert(repo.folded(), shared);
+            }
         })
         .await?;
-        Ok(told)
+        Ok(changed)
     }
 
     /// Remembers where a private repository of somebody else is. What comes of it is kept from others.
